@@ -1,0 +1,71 @@
+// Builds dist/: the kernels by AssemblyScript, in four variants, and the TypeScript by tsc. With --if-stale it only does what is
+// out of date, so that every npm script can call it first.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const require = createRequire(import.meta.url);
+const ifStale = process.argv.includes('--if-stale');
+
+const kernels = join(root, 'src/kernels');
+const kernelOutput = join(kernels, 'build');
+const dist = join(root, 'dist');
+
+const variants = {
+  simd: [],
+  'simd-threads': ['threads'],
+  relaxed: ['relaxed-simd'],
+  'relaxed-threads': ['threads', 'relaxed-simd'],
+};
+
+/** The newest modification below a folder, 0 if there is none. */
+function newest(path, skip = () => false) {
+  if (!existsSync(path) || skip(path)) return 0;
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  return Math.max(0, ...readdirSync(path).map((name) => newest(join(path, name), skip)));
+}
+
+function run(packageName, bin, args) {
+  const path = join(dirname(require.resolve(`${packageName}/package.json`)), bin);
+  const { status, error } = spawnSync(process.execPath, [path, ...args], { cwd: root, stdio: ['ignore', 2, 2] });
+  if (error) throw error;
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function buildKernels() {
+  mkdirSync(kernelOutput, { recursive: true });
+  for (const [name, features] of Object.entries(variants)) {
+    const threads = features.includes('threads');
+    run('assemblyscript', 'bin/asc.js', [
+      'src/kernels/index.ts',
+      '--outFile',
+      `src/kernels/build/${name}.wasm`,
+      '-O3',
+      '--runtime',
+      'stub',
+      '--importMemory',
+      '--noExportMemory',
+      '--disableWarning',
+      '112',
+      ...['simd', 'bulk-memory', ...features].flatMap((feature) => ['--enable', feature]),
+      ...(threads ? ['--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'] : []),
+    ]);
+  }
+}
+
+const sources = newest(kernels, (path) => path === kernelOutput);
+if (!ifStale || sources > newest(join(kernelOutput, 'relaxed-threads.wasm'))) buildKernels();
+
+const marker = join(dist, 'index.js');
+if (!ifStale || Math.max(newest(join(root, 'src')), newest(join(root, 'tsconfig.json'))) > newest(dist)) {
+  if (!ifStale || !existsSync(marker)) {
+    rmSync(dist, { recursive: true, force: true });
+    rmSync(join(root, 'node_modules/.cache/tsc.tsbuildinfo'), { force: true });
+  }
+  run('typescript', 'bin/tsc', ['-p', '.']);
+  cpSync(kernelOutput, join(dist, 'kernels/build'), { recursive: true });
+}

@@ -1,0 +1,30 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Io } from './output.js';
+
+/** Makes one command; each file of this folder that is a command exports one. */
+export type CommandFactory = (io: Io) => Command;
+
+/** The options that every command has. */
+export interface CommonOptions {
+  json?: boolean;
+  debug?: boolean;
+}
+
+/** A command with what all of them share: `--json`, `--debug`, and an example behind the help. */
+export function command(name: string, summary: string, examples: readonly string[]): Command {
+  return new Command(name)
+    .summary(summary)
+    .description(`${summary[0].toUpperCase()}${summary.slice(1)}.`)
+    .addOption(new Option('--json', 'write JSON to the standard output, and nothing else'))
+    .addOption(new Option('--debug', 'show the stack of an error'))
+    .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ghostkit ${example}`).join('\n')}\n`);
+}
+
+/** Parses an option that counts something. */
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError('It must be a positive integer.');
+  }
+  return value;
+}

@@ -1,0 +1,79 @@
+import type { Sharp } from 'sharp';
+import { printable } from '../formats/text.js';
+import { GhostkitError } from '../tensor/error.js';
+import { readBytes } from './files.js';
+import type { RgbImage } from './resample.js';
+
+/** More than any camera takes. A small file can claim any size, so a picture beyond this is refused unread. */
+const MAX_PIXELS = 0x3fff * 0x3fff;
+
+/** Larger pictures are shrunk while they are read, so that decoding one takes at most about 200 MB. */
+const KEPT_PIXELS = 64e6;
+
+/** What is decoded. Drawings and documents (SVG, PDF) are left out: rendering those runs far more code on a stranger's file. */
+const FORMATS = new Set(['jpeg', 'png', 'webp', 'gif', 'heif', 'tiff']);
+
+/** The endings of the files that {@link loadImage} reads, for finding pictures in a folder. */
+export const IMAGE_EXTENSIONS = ['jpg', 'jpeg', 'png', 'webp', 'gif', 'avif', 'tif', 'tiff'] as const;
+
+const READABLE = 'JPEG, PNG, WebP, AVIF, GIF or TIFF';
+
+/** The decoder's complaint in one line, without the names of the functions that it came through. */
+function explain(name: string, error: unknown): GhostkitError {
+  const [first] = (error instanceof Error ? error.message : String(error)).trim().split('\n');
+  const reason = first
+    .replace(/^Input (buffer|file) has corrupt header: /, '')
+    .replace(/^\w+: /, '')
+    .replace(/[.:\s]+$/, '');
+  const what = /unsupported image format|buffer is empty/i.test(reason)
+    ? `not a picture (${READABLE})`
+    : `the picture is damaged or cut off (${printable(reason)})`;
+  return new GhostkitError(`${name}: ${what}`, { cause: error });
+}
+
+/**
+ * Decodes a picture: the file at a path, or its bytes. The result is 8-bit sRGB whatever the file has: grey, CMYK and
+ * 16-bit pixels and colour profiles are converted, transparent pixels are laid on white, the camera's orientation is
+ * applied, and of an animation it is the first frame. Files are not trusted: what is refused is refused in one line.
+ *
+ * @throws GhostkitError when it cannot be read, is no picture, is damaged or cut off, or has over 268 million pixels.
+ */
+export async function loadImage(source: string | Uint8Array): Promise<RgbImage> {
+  const name = typeof source === 'string' ? printable(source, 500) : 'the picture';
+  const bytes = typeof source === 'string' ? await readBytes(source) : source;
+  // Loaded at the first picture: whoever only uses the networks needs no decoder.
+  const { default: sharp } = await import('sharp');
+  let width: number;
+  let height: number;
+  let format: string;
+  const open = (): Sharp => sharp(bytes, { failOn: 'error', limitInputPixels: false, autoOrient: true });
+  try {
+    const { format: read, autoOrient } = await open().metadata();
+    ({ width, height } = autoOrient);
+    format = read;
+  } catch (error) {
+    throw explain(name, error);
+  }
+  if (!FORMATS.has(format)) throw new GhostkitError(`${name}: not a picture (${READABLE}) but ${format}`);
+  if (width * height > MAX_PIXELS) {
+    throw new GhostkitError(
+      `${name}: ${width} x ${height} pixels are too many, the limit is ${Math.floor(MAX_PIXELS / 1e6)} million`,
+    );
+  }
+  let picture = open();
+  if (width * height > KEPT_PIXELS) {
+    const factor = Math.sqrt(KEPT_PIXELS / (width * height));
+    const shrunk = (size: number) => Math.max(1, Math.floor(size * factor));
+    picture = picture.resize(shrunk(width), shrunk(height), { fit: 'fill', kernel: 'cubic' });
+  }
+  try {
+    const { data, info } = await picture
+      .flatten({ background: 'white' })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    return { width: info.width, height: info.height, data };
+  } catch (error) {
+    throw explain(name, error);
+  }
+}

@@ -1,0 +1,37 @@
+import { messageOf } from '../formats/text.js';
+import { GhostkitError } from '../tensor/error.js';
+
+/** A name out of JSON: a string, or the last of `["n01440764", "tench"]` as Keras' index of ImageNet has them. */
+function nameOf(value: unknown, where: string): string {
+  const name = Array.isArray(value) ? value.at(-1) : value;
+  if (typeof name !== 'string') throw new GhostkitError(`the label of ${where} is not a string`);
+  return name;
+}
+
+/**
+ * The names of classes in the order of their numbers: one a line, a JSON array, or a JSON object from numbers to names.
+ *
+ * @throws GhostkitError when it is neither, or when a number is missing.
+ */
+export function parseLabels(text: string): string[] {
+  const plain = text.replace(/^\uFEFF/, '');
+  if (!/^\s*[[{]/.test(plain)) {
+    const names = plain.trimEnd().split(/\r?\n/);
+    if (names.length === 1 && names[0] === '') throw new GhostkitError('the file is empty');
+    return names.map((name) => name.trim());
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(plain);
+  } catch (error) {
+    throw new GhostkitError(`the file begins like JSON but is none (${messageOf(error)})`);
+  }
+  if (Array.isArray(json)) return json.map((value, i) => nameOf(value, `class ${i}`));
+  const entries = Object.entries(json as Record<string, unknown>);
+  const labels = new Map(entries.map(([key, value]) => [key, nameOf(value, JSON.stringify(key))]));
+  return entries.map((_, i) => {
+    const name = labels.get(String(i));
+    if (name === undefined) throw new GhostkitError(`there is no class ${i} among the ${entries.length} of the file`);
+    return name;
+  });
+}

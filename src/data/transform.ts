@@ -1,0 +1,84 @@
+import { GhostkitError } from '../tensor/error.js';
+import { type FloatTensor, float32 } from '../tensor/tensor.js';
+import { type Interpolation, type RgbImage, resample } from './resample.js';
+
+/** What a picture goes through before a network sees it. */
+export interface Preprocessing {
+  /** The side of the square that the network sees. */
+  readonly size: number;
+  /** `size` over the short side of the resized picture from whose middle the square is cut. */
+  readonly cropRatio: number;
+  readonly interpolation: Interpolation;
+  /** Per channel, of pixels in 0 to 1. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** How RepGhostNet was evaluated on ImageNet; the GhostNet paper's code differs in `interpolation: 'bilinear'`. */
+export const IMAGENET: Preprocessing = {
+  size: 224,
+  cropRatio: 0.875,
+  interpolation: 'bicubic',
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+};
+
+/** Rounds halves to the even neighbour, as Python does. */
+function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+function check({ size, cropRatio }: Preprocessing): void {
+  if (!Number.isInteger(size) || size < 1) throw new GhostkitError(`the size must be a positive integer, got ${size}`);
+  if (!(cropRatio > 0 && cropRatio <= 1)) {
+    throw new GhostkitError(`the crop ratio must be more than 0 and at most 1, got ${cropRatio}`);
+  }
+}
+
+/**
+ * The square from the middle of the picture, resized: torchvision's `Resize(size / cropRatio)` and `CenterCrop(size)` in
+ * one, with their roundings.
+ */
+export function centerCrop(image: RgbImage, preprocessing: Preprocessing = IMAGENET): RgbImage {
+  check(preprocessing);
+  const { size, cropRatio, interpolation } = preprocessing;
+  const short = Math.floor(size / cropRatio);
+  const side = Math.min(image.width, image.height);
+  const width = image.width === side ? short : Math.trunc((short * image.width) / side);
+  const height = image.height === side ? short : Math.trunc((short * image.height) / side);
+  const left = roundHalfEven((width - size) / 2);
+  const top = roundHalfEven((height - size) / 2);
+  return resample(image, width, height, interpolation, { left, top, width: size, height: size });
+}
+
+const channels = [0, 1, 2] as const;
+
+/** Every 8-bit value after normalisation, for each channel, with the roundings of float32 arithmetic. */
+function normalisation({ mean, std }: Preprocessing): Float32Array[] {
+  const f = Math.fround;
+  return channels.map((c) => Float32Array.from({ length: 256 }, (_, v) => f(f(v / 255) - f(mean[c])) / f(std[c])));
+}
+
+/** Pictures as a network's input `[N, 3, size, size]`: resized, cut, normalised. */
+export function toTensor(
+  images: RgbImage | readonly RgbImage[],
+  preprocessing: Preprocessing = IMAGENET,
+): FloatTensor {
+  const list: readonly RgbImage[] = 'data' in images ? [images] : images;
+  const { size } = preprocessing;
+  const plane = size * size;
+  const tables = normalisation(preprocessing);
+  const out = new Float32Array(list.length * 3 * plane);
+  for (const [n, image] of list.entries()) {
+    const { data } = centerCrop(image, preprocessing);
+    for (const c of channels) {
+      const table = tables[c];
+      const start = (n * 3 + c) * plane;
+      for (let i = 0; i < plane; i++) out[start + i] = table[data[i * 3 + c]];
+    }
+  }
+  return float32([list.length, 3, size, size], out);
+}

@@ -1,0 +1,152 @@
+import { dataOf, inputOp, nameOf } from '../../graph/leaves.js';
+import type { OnnxAttribute, OnnxBuilder } from '../../graph/onnx-builder.js';
+import { type Graph, isOp, type Value, valuesOf } from '../../graph/value.js';
+import { GhostkitError } from '../../tensor/error.js';
+import { batchedValues } from './batch.js';
+import { encodeModel, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './encode.js';
+
+/** HardSwish needs 14; 17 is what every onnxruntime since 1.12 reads. */
+const OPSET = 17;
+const IR_VERSION = 8;
+
+export interface OnnxExportOptions {
+  /** The graph's name in the file. */
+  readonly name?: string;
+  /** Key-value pairs for the model's metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Leaves the first dimension of inputs and outputs open (`N`). Throws when the graph depends on its batch size. */
+  readonly dynamicBatch?: boolean;
+}
+
+/**
+ * The graph as the bytes of an .onnx file. Inputs and outputs have the graph's names, parameters those of the state dict, and a
+ * layer's nodes are named after its parameters. Works in a browser.
+ */
+export function exportOnnx(
+  graph: Graph,
+  { name = 'ghostkit', metadata = {}, dynamicBatch = false }: OnnxExportOptions = {},
+): Uint8Array {
+  const batched = dynamicBatch ? batchedValues(graph) : undefined;
+  const info = ([key, value]: [string, Value]): OnnxValueInfo => ({
+    name: key,
+    shape: batched?.has(value) ? ['N', ...value.shape.slice(1)] : value.shape,
+  });
+  const exporter = new Exporter(graph);
+  for (const value of valuesOf(graph)) exporter.add(value);
+  return encodeModel({
+    name,
+    irVersion: IR_VERSION,
+    opset: OPSET,
+    metadata,
+    nodes: exporter.finish(graph),
+    initializers: exporter.initializers,
+    inputs: Object.entries(graph.inputs).map(info),
+    outputs: Object.entries(graph.outputs).map(info),
+  });
+}
+
+/** Up to this many elements, initializers are compared and stored once: the bounds of every ReLU6, the axes of every slice. */
+const SHARED_ELEMENTS = 8;
+
+class Exporter implements OnnxBuilder {
+  readonly initializers: OnnxTensor[] = [];
+  private readonly nodes: OnnxNode[] = [];
+  private readonly results = new Map<Value, string>();
+  private readonly names = new Names();
+  private readonly small = new Map<string, string>();
+  /** Names the nodes of the value that is being added. */
+  private scope = '';
+
+  constructor(graph: Graph) {
+    for (const key of [...Object.keys(graph.inputs), ...Object.keys(graph.outputs)]) {
+      if (this.names.unique(key) !== key) {
+        throw new GhostkitError(`ONNX: "${key}" is the name of an input and of an output; rename one of them`);
+      }
+    }
+    for (const [key, value] of Object.entries(graph.inputs)) this.results.set(value, key);
+  }
+
+  add(value: Value): void {
+    if (this.results.has(value)) return;
+    const data = dataOf(value);
+    if (data) {
+      this.results.set(value, this.store(this.names.unique(nameOf(value) ?? value.op.name), value.shape, data));
+    } else if (isOp(value, inputOp)) {
+      throw new GhostkitError(`ONNX: the graph reads "${value.attrs.name}", which is not among its inputs`);
+    } else if (value.op.onnx) {
+      this.scope = scopeOf(value);
+      this.results.set(value, value.op.onnx(value, this));
+    } else {
+      throw new GhostkitError(`ONNX: the operator ${value.op.name} has no ONNX form`);
+    }
+  }
+
+  name(value: Value): string {
+    return this.results.get(value) as string;
+  }
+
+  node(opType: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
+    const output = this.names.unique(this.scope + opType);
+    this.nodes.push({ name: output, opType, inputs, output, attributes });
+    return output;
+  }
+
+  initializer(shape: readonly number[], data: Float32Array | BigInt64Array): string {
+    const store = () => this.store(this.names.unique('constant'), shape, data);
+    if (data.length > SHARED_ELEMENTS) return store();
+    const key = `${data.constructor.name} ${shape} ${data}`;
+    const known = this.small.get(key) ?? store();
+    this.small.set(key, known);
+    return known;
+  }
+
+  /** The nodes with every output of the graph under its own name. */
+  finish(graph: Graph): OnnxNode[] {
+    const renamed = new Map<string, string>();
+    const produced = new Set(this.nodes.map((node) => node.output));
+    const copies: OnnxNode[] = [];
+    for (const [key, value] of Object.entries(graph.outputs)) {
+      const result = this.name(value);
+      // A node's result takes the output's name; an input, a parameter or a result that has another output's name is copied.
+      if (produced.has(result) && !renamed.has(result)) renamed.set(result, key);
+      else copies.push({ name: key, opType: 'Identity', inputs: [result], output: key, attributes: {} });
+    }
+    const now = (name: string) => renamed.get(name) ?? name;
+    return [...this.nodes, ...copies].map((node) => ({
+      ...node,
+      inputs: node.inputs.map(now),
+      output: now(node.output),
+    }));
+  }
+
+  private store(name: string, shape: readonly number[], data: Float32Array | BigInt64Array): string {
+    this.initializers.push({ name, shape, data });
+    return name;
+  }
+}
+
+/** `blocks.3.conv/` for a value that reads `blocks.3.conv.weight`; empty for one without named parameters. */
+function scopeOf(value: Value): string {
+  for (const input of value.inputs) {
+    const name = nameOf(input);
+    const dot = name?.lastIndexOf('.') ?? -1;
+    if (name && dot > 0) return `${name.slice(0, dot)}/`;
+  }
+  return '';
+}
+
+/** Gives out names once. */
+class Names {
+  private readonly used = new Map<string, number>();
+
+  unique(base: string): string {
+    let name = base;
+    while (this.used.has(name)) {
+      const count = (this.used.get(base) as number) + 1;
+      this.used.set(base, count);
+      name = `${base}_${count}`;
+    }
+    this.used.set(name, 0);
+    return name;
+  }
+}

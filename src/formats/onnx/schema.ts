@@ -1,0 +1,41 @@
+/**
+ * The part of onnx.proto that ghostkit writes and reads: field numbers by message, and the enumerations' values. Names are the
+ * schema's own.
+ */
+
+export const ModelProto = {
+  ir_version: 1,
+  producer_name: 2,
+  producer_version: 3,
+  graph: 7,
+  opset_import: 8,
+  metadata_props: 14,
+} as const;
+
+export const OperatorSetIdProto = { domain: 1, version: 2 } as const;
+
+export const StringStringEntryProto = { key: 1, value: 2 } as const;
+
+export const GraphProto = { node: 1, name: 2, initializer: 5, input: 11, output: 12 } as const;
+
+export const NodeProto = { input: 1, output: 2, name: 3, op_type: 4, attribute: 5 } as const;
+
+export const AttributeProto = { name: 1, f: 2, i: 3, s: 4, floats: 7, ints: 8, type: 20 } as const;
+
+export const AttributeType = { FLOAT: 1, INT: 2, STRING: 3, FLOATS: 6, INTS: 7 } as const;
+
+export const TensorProto = { dims: 1, data_type: 2, name: 8, raw_data: 9 } as const;
+
+export const DataType = { FLOAT: 1, INT64: 7 } as const;
+
+export const ValueInfoProto = { name: 1, type: 2 } as const;
+
+export const TypeProto = { tensor_type: 1 } as const;
+
+/** `TypeProto.Tensor`. */
+export const TensorTypeProto = { elem_type: 1, shape: 2 } as const;
+
+export const TensorShapeProto = { dim: 1 } as const;
+
+/** `TensorShapeProto.Dimension`. */
+export const DimensionProto = { dim_value: 1, dim_param: 2 } as const;

@@ -1,0 +1,122 @@
+import { BinaryOperator } from './opcodes';
+import { first, last } from './share';
+import { activate, madd, storeLanes } from './vector';
+
+// @ts-ignore: decorator
+@inline
+function arg(p: usize, i: i32): i32 {
+  return load<i32>(p + (i << 2));
+}
+
+/**
+ * `activation(x * scale + shift)` by channel.
+ * Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 scale, 7 shift, 8 activation.
+ */
+export function affine(p: usize, tid: i32, threads: i32): void {
+  const rows = arg(p, 4);
+  const channels = arg(p, 5);
+  const scale = <usize>arg(p, 6);
+  const shift = <usize>arg(p, 7);
+  const activation = arg(p, 8);
+  const end = last(rows, 1, tid, threads);
+  for (let row = first(rows, 1, tid, threads); row < end; row++) {
+    const x = <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4);
+    const y = <usize>arg(p, 2) + <usize>(row * arg(p, 3) * 4);
+    for (let c = 0; c < channels; c += 4) {
+      const at = <usize>c << 2;
+      const v = madd(v128.load(x + at), v128.load(scale + at), v128.load(shift + at));
+      storeLanes(y + at, activate(v, activation), channels - c);
+    }
+  }
+}
+
+/** Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 activation. */
+export function unary(p: usize, tid: i32, threads: i32): void {
+  let rows = arg(p, 4);
+  let channels = arg(p, 5);
+  const strideX = arg(p, 1);
+  const strideY = arg(p, 3);
+  const activation = arg(p, 6);
+  if (strideX == channels && strideY == channels) {
+    // Without gaps the rows are one long one, shared in whole vectors.
+    const from = first(rows * channels, 16, tid, threads);
+    const to = last(rows * channels, 16, tid, threads);
+    unaryRow(<usize>arg(p, 0) + (<usize>from << 2), <usize>arg(p, 2) + (<usize>from << 2), to - from, activation);
+    return;
+  }
+  const end = last(rows, 1, tid, threads);
+  for (let row = first(rows, 1, tid, threads); row < end; row++) {
+    unaryRow(<usize>arg(p, 0) + <usize>(row * strideX * 4), <usize>arg(p, 2) + <usize>(row * strideY * 4), channels, activation);
+  }
+}
+
+function unaryRow(x: usize, y: usize, count: i32, activation: i32): void {
+  for (let i = 0; i < count; i += 4, x += 16, y += 16) storeLanes(y, activate(v128.load(x), activation), count - i);
+}
+
+// @ts-ignore: decorator
+@inline
+function combine(a: v128, b: v128, operator: i32): v128 {
+  if (operator == BinaryOperator.Add) return f32x4.add(a, b);
+  if (operator == BinaryOperator.Multiply) return f32x4.mul(a, b);
+  if (operator == BinaryOperator.Subtract) return f32x4.sub(a, b);
+  return f32x4.div(a, b);
+}
+
+/**
+ * `activation(a op b)` with broadcasting: strides are 0 along a dimension that is repeated.
+ * Arguments: 0 a, 1-4 its strides over n, h, w, c; 5 b, 6-9 its strides; 10 y, 11-14 its strides; 15 N, 16 H, 17 W, 18 C,
+ * 19 operator, 20 activation.
+ */
+export function binary(p: usize, tid: i32, threads: i32): void {
+  const height = arg(p, 16);
+  const width = arg(p, 17);
+  const channels = arg(p, 18);
+  const rows = arg(p, 15) * height * width;
+  let from = 0;
+  let to = channels;
+  let row = 0;
+  let rowEnd = rows;
+  if (rows == 1) {
+    from = first(channels, 16, tid, threads);
+    to = last(channels, 16, tid, threads);
+  } else {
+    row = first(rows, 1, tid, threads);
+    rowEnd = last(rows, 1, tid, threads);
+  }
+  for (; row < rowEnd; row++) {
+    const w = row % width;
+    const n = row / (width * height);
+    const h = row / width - n * height;
+    const a = <usize>arg(p, 0) + <usize>((n * arg(p, 1) + h * arg(p, 2) + w * arg(p, 3)) * 4);
+    const b = <usize>arg(p, 5) + <usize>((n * arg(p, 6) + h * arg(p, 7) + w * arg(p, 8)) * 4);
+    const y = <usize>arg(p, 10) + <usize>((n * arg(p, 11) + h * arg(p, 12) + w * arg(p, 13)) * 4);
+    binaryRow(a, arg(p, 4), b, arg(p, 9), y, from, to, arg(p, 19), arg(p, 20));
+  }
+}
+
+function binaryRow(
+  a: usize, stepA: i32, b: usize, stepB: i32, y: usize, from: i32, to: i32, operator: i32, activation: i32,
+): void {
+  for (let c = from; c < to; c += 4) {
+    const v = combine(gather(a, c, stepA, to), gather(b, c, stepB, to), operator);
+    storeLanes(y + (<usize>c << 2), activate(v, activation), to - c);
+  }
+}
+
+/** Four values from `x[c * step]` on; only lanes before `to` are read where they are not neighbours. */
+// @ts-ignore: decorator
+@inline
+function gather(x: usize, c: i32, step: i32, to: i32): v128 {
+  if (step == 1) return v128.load(x + (<usize>c << 2));
+  if (step == 0) return v128.load32_splat(x);
+  return gatherApart(x, c, step, to);
+}
+
+function gatherApart(x: usize, c: i32, step: i32, to: i32): v128 {
+  let v = f32x4.splat(load<f32>(x + <usize>(c * step * 4)));
+  if (c + 1 < to) v = f32x4.replace_lane(v, 1, load<f32>(x + <usize>((c + 1) * step * 4)));
+  if (c + 2 < to) v = f32x4.replace_lane(v, 2, load<f32>(x + <usize>((c + 2) * step * 4)));
+  if (c + 3 < to) v = f32x4.replace_lane(v, 3, load<f32>(x + <usize>((c + 3) * step * 4)));
+  return v;
+}

@@ -1,0 +1,74 @@
+import { conv } from './conv';
+import { depthwise } from './depthwise';
+import { affine, binary, unary } from './elementwise';
+import { copy, toChannelsFirst, toChannelsLast } from './layout';
+import { Opcode } from './opcodes';
+import { globalAveragePool, pool } from './pool';
+import { softmax } from './softmax';
+import { arrive, awaitWork } from './threads';
+
+// A program is a list of calls in memory: the kernel's number, how many arguments follow, the arguments. All threads run the same
+// program, each taking its share of every kernel, and meet behind each call.
+
+/** Runs the calls between `at` and `end`. */
+export function run(at: usize, end: usize, tid: i32, threads: i32, sync: usize, mayWait: i32): void {
+  while (at < end) {
+    const opcode = load<i32>(at);
+    const args = at + 8;
+    call(opcode, args, tid, threads);
+    at = args + (<usize>load<i32>(at, 4) << 2);
+    if (ASC_FEATURE_THREADS) arrive(sync, threads, mayWait);
+  }
+}
+
+function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
+  switch (opcode) {
+    case Opcode.Conv:
+      return conv(args, tid, threads);
+    case Opcode.Depthwise:
+      return depthwise(args, tid, threads);
+    case Opcode.Affine:
+      return affine(args, tid, threads);
+    case Opcode.Unary:
+      return unary(args, tid, threads);
+    case Opcode.Binary:
+      return binary(args, tid, threads);
+    case Opcode.Pool:
+      return pool(args, tid, threads);
+    case Opcode.GlobalAveragePool:
+      return globalAveragePool(args, tid, threads);
+    case Opcode.Softmax:
+      return softmax(args, tid, threads);
+    case Opcode.Copy:
+      return copy(args, tid, threads);
+    case Opcode.ToChannelsLast:
+      return toChannelsLast(args, tid, threads);
+    case Opcode.ToChannelsFirst:
+      return toChannelsFirst(args, tid, threads);
+    default:
+      unreachable();
+  }
+}
+
+/** The life of a helper thread: runs what {@link start} announces until it is told to stop. */
+export function work(sync: usize, tid: i32, threads: i32): void {
+  if (ASC_FEATURE_THREADS) {
+    let seen = 0;
+    while (true) {
+      seen = awaitWork(sync, seen);
+      const at = <usize>load<u32>(sync, 16);
+      if (at == 0) return;
+      run(at, <usize>load<u32>(sync, 20), tid, threads, sync, 1);
+    }
+  }
+}
+
+/** Announces the calls between `at` and `end` to the helper threads; the caller then runs them as thread 0. `at` 0 ends the helpers. */
+export function start(at: usize, end: usize, sync: usize): void {
+  if (ASC_FEATURE_THREADS) {
+    store<u32>(sync, <u32>at, 16);
+    store<u32>(sync, <u32>end, 20);
+    atomic.add<i32>(sync, 1, 12);
+    atomic.notify(sync + 12, -1);
+  }
+}

@@ -1,0 +1,47 @@
+import { first, last } from './share';
+
+// @ts-ignore: decorator
+@inline
+function arg(p: usize, i: i32): i32 {
+  return load<i32>(p + (i << 2));
+}
+
+/** Copies rows. Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels. */
+export function copy(p: usize, tid: i32, threads: i32): void {
+  const rows = arg(p, 4);
+  const bytes = <usize>arg(p, 5) << 2;
+  const end = last(rows, 1, tid, threads);
+  for (let row = first(rows, 1, tid, threads); row < end; row++) {
+    memory.copy(<usize>arg(p, 2) + <usize>(row * arg(p, 3) * 4), <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4), bytes);
+  }
+}
+
+/** `[N,C,pixels]` to rows of channels. Arguments: 0 x, 1 y, 2 its row stride, 3 N, 4 C, 5 pixels. */
+export function toChannelsLast(p: usize, tid: i32, threads: i32): void {
+  const channels = arg(p, 4);
+  const pixels = arg(p, 5);
+  const rows = arg(p, 3) * pixels;
+  const step = <usize>pixels << 2;
+  const end = last(rows, 1, tid, threads);
+  for (let row = first(rows, 1, tid, threads); row < end; row++) {
+    const image = row / pixels;
+    let x = <usize>arg(p, 0) + <usize>((image * channels * pixels + row - image * pixels) * 4);
+    let y = <usize>arg(p, 1) + <usize>(row * arg(p, 2) * 4);
+    for (let c = 0; c < channels; c++, x += step, y += 4) store<f32>(y, load<f32>(x));
+  }
+}
+
+/** Rows of channels to `[N,C,pixels]`. Arguments: 0 x, 1 its row stride, 2 y, 3 N, 4 C, 5 pixels. */
+export function toChannelsFirst(p: usize, tid: i32, threads: i32): void {
+  const channels = arg(p, 4);
+  const pixels = arg(p, 5);
+  const rows = arg(p, 3) * pixels;
+  const step = <usize>pixels << 2;
+  const end = last(rows, 1, tid, threads);
+  for (let row = first(rows, 1, tid, threads); row < end; row++) {
+    const image = row / pixels;
+    let x = <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4);
+    let y = <usize>arg(p, 2) + <usize>((image * channels * pixels + row - image * pixels) * 4);
+    for (let c = 0; c < channels; c++, x += 4, y += step) store<f32>(y, load<f32>(x));
+  }
+}

@@ -1,0 +1,31 @@
+// The threads' meeting place, 32 bytes: 0 how many have arrived, 4 how many meetings there have been, 8 how many sleep, 12 how many
+// programs were announced, 16 and 20 the announced program's start and end.
+
+/** Looks before a thread goes to sleep: some 20 to 50 microseconds, longer than a kernel's threads are apart. */
+const SPINS: i32 = 20000;
+
+/** Waits until all threads are here. Only a thread that `mayWait` sleeps; a page's main thread is not allowed to. */
+export function arrive(sync: usize, threads: i32, mayWait: i32): void {
+  if (threads == 1) return;
+  const meeting = atomic.load<i32>(sync, 4);
+  if (atomic.add<i32>(sync, 1) == threads - 1) {
+    atomic.store<i32>(sync, 0);
+    atomic.add<i32>(sync, 1, 4);
+    if (atomic.load<i32>(sync, 8) != 0) atomic.notify(sync + 4, -1);
+    return;
+  }
+  for (let i = 0; atomic.load<i32>(sync, 4) == meeting; i++) {
+    if (i < SPINS || !mayWait) continue;
+    // The last to arrive raises the meeting before it looks for sleepers, so either it sees this one or this one sees the raise.
+    atomic.add<i32>(sync, 1, 8);
+    atomic.wait<i32>(sync + 4, meeting, -1);
+    atomic.sub<i32>(sync, 1, 8);
+  }
+}
+
+/** Waits for the announcement after the one numbered `seen` and returns its number. */
+export function awaitWork(sync: usize, seen: i32): i32 {
+  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(sync, 12) != seen) break;
+  while (atomic.load<i32>(sync, 12) == seen) atomic.wait<i32>(sync + 12, seen, -1);
+  return atomic.load<i32>(sync, 12);
+}

@@ -1,0 +1,38 @@
+import { GhostkitError } from '../tensor/error.js';
+
+/** What every classifier of ghostkit can be asked for. */
+export interface ClassifierOptions {
+  /** Multiplies the channels of every layer but the input and the classifier; default 1. */
+  width?: number;
+  /** Classes to tell apart, the length of `logits`; default 1000. */
+  classes?: number;
+  /** Channels of the input image; default 3. */
+  inChannels?: number;
+  /** Stride of the first convolution; default 2, 1 keeps more of small images. */
+  stemStride?: number;
+  /** Share of the features dropped before the classifier while training; default 0.2. */
+  dropout?: number;
+}
+
+const atLeastOne = (v: number) => Number.isInteger(v) && v >= 1;
+
+/** The options with their defaults, checked: throws a {@link GhostkitError} that names the option. */
+export function classifierOptions(options: ClassifierOptions): Required<ClassifierOptions> {
+  const { width = 1, classes = 1000, inChannels = 3, stemStride = 2, dropout = 0.2 } = options;
+  const need = (name: keyof ClassifierOptions, ok: boolean, what: string, got: unknown) => {
+    if (!ok) throw new GhostkitError(`${name} must be ${what}, got ${String(got)}`);
+  };
+  need('width', width > 0 && Number.isFinite(width), 'a positive number', width);
+  need('classes', atLeastOne(classes), 'a positive integer', classes);
+  need('inChannels', atLeastOne(inChannels), 'a positive integer', inChannels);
+  need('stemStride', atLeastOne(stemStride), 'a positive integer', stemStride);
+  need('dropout', dropout >= 0 && dropout < 1, 'at least 0 and less than 1', dropout);
+  return { width, classes, inChannels, stemStride, dropout };
+}
+
+/** Throws unless `kernel` is an odd number: only then does `padding = floor(kernel / 2)` keep the size of the image. */
+export function needOddKernel(where: string, kernel: number): void {
+  if (!atLeastOne(kernel) || kernel % 2 === 0) {
+    throw new GhostkitError(`${where}: dwKernel must be an odd number, got ${kernel}`);
+  }
+}

@@ -1,0 +1,149 @@
+import type { Value } from '../graph/value.js';
+import * as ops from '../ops/index.js';
+import { constantInit, defaultBiasInit, defaultWeightInit, type Initializer } from './init.js';
+import { Module, Parameter } from './module.js';
+
+/** How a layer's weight and bias start; PyTorch's defaults where absent. */
+export interface LayerInit {
+  weight?: Initializer;
+  bias?: Initializer;
+}
+
+export interface Conv2dLayerOptions extends ops.Conv2dOptions {
+  bias?: boolean;
+  init?: LayerInit;
+}
+
+/** 2-D convolution, weight `[out, in/groups, kernel, kernel]`. */
+export class Conv2d extends Module {
+  readonly weight: Parameter;
+  readonly bias?: Parameter;
+
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: number,
+    private readonly options: Conv2dLayerOptions = {},
+  ) {
+    super();
+    const { groups = 1, init = {} } = options;
+    const shape = [outChannels, inChannels / groups, kernel, kernel];
+    this.weight = new Parameter(shape, init.weight ?? defaultWeightInit);
+    if (options.bias)
+      this.bias = new Parameter([outChannels], init.bias ?? defaultBiasInit((inChannels / groups) * kernel * kernel));
+  }
+
+  forward(x: Value): Value {
+    return ops.conv2d(x, this.weight.value, this.bias?.value, this.options);
+  }
+}
+
+/** `x · weightᵀ + bias`, weight `[out, in]`. */
+export class Linear extends Module {
+  readonly weight: Parameter;
+  readonly bias?: Parameter;
+
+  constructor(
+    inFeatures: number,
+    outFeatures: number,
+    { bias = true, init = {} }: { bias?: boolean; init?: LayerInit } = {},
+  ) {
+    super();
+    this.weight = new Parameter([outFeatures, inFeatures], init.weight ?? defaultWeightInit);
+    if (bias) this.bias = new Parameter([outFeatures], init.bias ?? defaultBiasInit(inFeatures));
+  }
+
+  forward(x: Value): Value {
+    return ops.linear(x, this.weight.value, this.bias?.value);
+  }
+}
+
+/** Batch normalisation over the channels of `[N,C,H,W]`. */
+export class BatchNorm2d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly running_mean: Parameter;
+  readonly running_var: Parameter;
+
+  constructor(
+    channels: number,
+    private readonly options: { epsilon?: number; momentum?: number } = {},
+  ) {
+    super();
+    this.weight = new Parameter([channels], constantInit(1));
+    this.bias = new Parameter([channels], constantInit(0));
+    this.running_mean = new Parameter([channels], constantInit(0), false);
+    this.running_var = new Parameter([channels], constantInit(1), false);
+  }
+
+  forward(x: Value): Value {
+    const { weight, bias, running_mean, running_var } = this;
+    return ops.batchNorm(
+      x,
+      { weight: weight.value, bias: bias.value, runningMean: running_mean.value, runningVar: running_var.value },
+      this.options,
+    );
+  }
+}
+
+/** Modules one after another; their names are their numbers. */
+export class Sequential extends Module {
+  readonly layers: readonly Module[];
+
+  constructor(layers: readonly Module[]) {
+    super();
+    this.layers = layers;
+    Object.defineProperty(this, 'layers', { enumerable: false });
+    for (const [i, layer] of layers.entries()) Object.defineProperty(this, i, { value: layer, enumerable: true });
+  }
+
+  forward(x: Value): Value {
+    return this.layers.reduce((value, layer) => layer.forward(value), x);
+  }
+}
+
+/** A module without parameters around a function of one value. */
+export class Lambda extends Module {
+  readonly apply: (x: Value) => Value;
+
+  constructor(apply: (x: Value) => Value) {
+    super();
+    this.apply = apply;
+  }
+
+  forward(x: Value): Value {
+    return this.apply(x);
+  }
+}
+
+export class ReLU extends Lambda {
+  constructor() {
+    super(ops.relu);
+  }
+}
+
+export class Identity extends Lambda {
+  constructor() {
+    super((x) => x);
+  }
+}
+
+/** Zeroes a share `p` of the elements while training. */
+export class Dropout extends Lambda {
+  constructor(p: number) {
+    super((x) => ops.dropout(x, p));
+  }
+}
+
+export function conv2d(inChannels: number, outChannels: number, kernel: number, options?: Conv2dLayerOptions): Conv2d {
+  return new Conv2d(inChannels, outChannels, kernel, options);
+}
+
+export function batchNorm(channels: number, options?: { epsilon?: number; momentum?: number }): BatchNorm2d {
+  return new BatchNorm2d(channels, options);
+}
+
+/** A sequence; `false` and `undefined` hold their place, so that the names of what follows do not depend on an option. */
+export function sequential(...layers: (Module | false | undefined)[]): Sequential {
+  return new Sequential(layers.map((layer) => layer || new Identity()));
+}

@@ -1,0 +1,34 @@
+import { input } from '../graph/leaves.js';
+import type { Graph, Value } from '../graph/value.js';
+import type { Shape } from '../tensor/tensor.js';
+import { Module } from './module.js';
+
+/**
+ * A network from pictures to class scores. `forward` is the whole of it; `stages` gives every stage's output by its name in the
+ * original (`blocks.3`), for heads that need more than the last, along with `logits`.
+ */
+export abstract class Classifier extends Module {
+  abstract readonly numClasses: number;
+  abstract readonly inChannels: number;
+  /** Every stage's output, in order, and `logits: [N, numClasses]`. */
+  abstract stages(x: Value): Record<string, Value>;
+
+  forward(x: Value): Value {
+    return this.stages(x).logits;
+  }
+}
+
+export interface TraceOptions {
+  /** The input's shape, `[N,C,H,W]`. */
+  readonly input: Shape;
+  /** Whether the graph also has every stage's output (classifiers only). */
+  readonly features?: boolean;
+}
+
+/** The graph of a module for one input shape: input `image`, output `logits` (and the stages, with `features`). */
+export function trace(model: Module, { input: shape, features = false }: TraceOptions): Graph {
+  model.nameParameters();
+  const image = input('image', shape);
+  const outputs = features && model instanceof Classifier ? model.stages(image) : { logits: model.forward(image) };
+  return { inputs: { image }, outputs };
+}

@@ -1,0 +1,95 @@
+import type { OnnxBuilder } from '../graph/onnx-builder.js';
+import { defineOperator, type NdArray } from '../graph/operator.js';
+import { apply, type Value } from '../graph/value.js';
+import { Activation, Opcode } from '../kernels/opcodes.js';
+
+/** Element-wise functions that can also be fused behind another operator. */
+export type ActivationName =
+  | 'none'
+  | 'relu'
+  | 'relu6'
+  | 'hard_sigmoid'
+  | 'hard_swish'
+  | 'sigmoid'
+  | 'tanh'
+  | 'leaky_relu';
+
+interface ActivationRule {
+  readonly code: Activation;
+  readonly f: (x: number) => number;
+  onnx(to: OnnxBuilder, x: string): string;
+}
+
+const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
+
+/** PyTorch's default slope of LeakyReLU. */
+export const LEAKY_SLOPE = 0.01;
+
+const rules: Readonly<Record<ActivationName, ActivationRule>> = {
+  none: { code: Activation.None, f: (x) => x, onnx: (_, x) => x },
+  relu: { code: Activation.Relu, f: (x) => Math.max(x, 0), onnx: (to, x) => to.node('Relu', [x]) },
+  relu6: {
+    code: Activation.Relu6,
+    f: (x) => clamp(x, 0, 6),
+    onnx: (to, x) =>
+      to.node('Clip', [x, to.initializer([], Float32Array.of(0)), to.initializer([], Float32Array.of(6))]),
+  },
+  hard_sigmoid: {
+    code: Activation.HardSigmoid,
+    f: (x) => clamp(x + 3, 0, 6) / 6,
+    onnx: (to, x) => to.node('HardSigmoid', [x], { alpha: { float: 1 / 6 }, beta: { float: 0.5 } }),
+  },
+  hard_swish: {
+    code: Activation.HardSwish,
+    f: (x) => (x * clamp(x + 3, 0, 6)) / 6,
+    onnx: (to, x) => to.node('HardSwish', [x]),
+  },
+  sigmoid: { code: Activation.Sigmoid, f: (x) => 1 / (1 + Math.exp(-x)), onnx: (to, x) => to.node('Sigmoid', [x]) },
+  tanh: { code: Activation.Tanh, f: Math.tanh, onnx: (to, x) => to.node('Tanh', [x]) },
+  leaky_relu: {
+    code: Activation.LeakyRelu,
+    f: (x) => (x < 0 ? LEAKY_SLOPE * x : x),
+    onnx: (to, x) => to.node('LeakyRelu', [x], { alpha: { float: LEAKY_SLOPE } }),
+  },
+};
+
+/** The kernels' number of an activation. */
+export function activationCode(name: ActivationName): Activation {
+  return rules[name].code;
+}
+
+/** The ONNX nodes of an activation behind `x`; `x` itself for `none`. */
+export function activationOnnx(name: ActivationName, to: OnnxBuilder, x: string): string {
+  return rules[name].onnx(to, x);
+}
+
+/** Applies an activation to an array in place and returns it. */
+export function activate(name: ActivationName, data: Float64Array): Float64Array {
+  if (name !== 'none') for (let i = 0; i < data.length; i++) data[i] = rules[name].f(data[i]);
+  return data;
+}
+
+export const activationOp = defineOperator<{ kind: ActivationName }>({
+  name: 'activation',
+  shape: ([x]) => x,
+  reference: ([x]: readonly NdArray[], { attrs }) => activate(attrs.kind, Float64Array.from(x.data)),
+  lower(value, to) {
+    const x = to.view(value.inputs[0]);
+    const y = to.view(value);
+    to.emit(Opcode.Unary, [x, x.stride, y, y.stride, y.rows, y.channels, activationCode(value.attrs.kind)]);
+  },
+  onnx: (value, to) => activationOnnx(value.attrs.kind, to, to.name(value.inputs[0])),
+});
+
+const unary = (kind: ActivationName) => (x: Value) => apply(activationOp, [x], { kind });
+
+export const relu = unary('relu');
+export const relu6 = unary('relu6');
+/** `clamp(x + 3, 0, 6) / 6`, as in MobileNetV3 (section 5.2). */
+export const hardSigmoid = unary('hard_sigmoid');
+/** `x * clamp(x + 3, 0, 6) / 6`, as in MobileNetV3 (section 5.2). */
+export const hardSwish = unary('hard_swish');
+export const sigmoid = unary('sigmoid');
+export const tanh = unary('tanh');
+/** Slope 0.01 below zero. */
+export const leakyRelu = unary('leaky_relu');

@@ -1,0 +1,86 @@
+import type { View } from '../graph/lowering.js';
+import { defineOperator } from '../graph/operator.js';
+import { apply, type Value } from '../graph/value.js';
+import { BinaryOperator, Opcode } from '../kernels/opcodes.js';
+import { GhostkitError } from '../tensor/error.js';
+import type { Shape } from '../tensor/tensor.js';
+import { type ActivationName, activate, activationCode, activationOnnx } from './activation.js';
+import { broadcastShapes, broadcastStrides, eachOffset } from './shapes.js';
+
+export type BinaryName = 'add' | 'mul' | 'sub' | 'div';
+
+export interface BinaryAttrs {
+  readonly kind: BinaryName;
+  readonly activation: ActivationName;
+}
+
+const rules: Readonly<Record<BinaryName, { code: BinaryOperator; onnx: string; f: (a: number, b: number) => number }>> =
+  {
+    add: { code: BinaryOperator.Add, onnx: 'Add', f: (a, b) => a + b },
+    mul: { code: BinaryOperator.Multiply, onnx: 'Mul', f: (a, b) => a * b },
+    sub: { code: BinaryOperator.Subtract, onnx: 'Sub', f: (a, b) => a - b },
+    div: { code: BinaryOperator.Divide, onnx: 'Div', f: (a, b) => a / b },
+  };
+
+/** Element-wise arithmetic with NumPy's broadcasting, then an activation. */
+export const binaryOp = defineOperator<BinaryAttrs>({
+  name: 'binary',
+  shape: ([a, b], { kind }) => broadcastShapes(kind, a, b),
+  reference([a, b], { attrs, shape }) {
+    const y = new Float64Array(shape.reduce((n, d) => n * d, 1));
+    const { f } = rules[attrs.kind];
+    eachOffset(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)], (i, [p, q]) => {
+      y[i] = f(a.data[p], b.data[q]);
+    });
+    return activate(attrs.activation, y);
+  },
+  lower(value, to) {
+    const y = to.view(value);
+    const [n, c, h, w] = imageShape(value.shape, value.shape.length);
+    const operand = (v: Value) => {
+      const view = to.view(v);
+      return [view, ...storedStrides(v.shape, value.shape.length, view)];
+    };
+    to.emit(Opcode.Binary, [
+      ...operand(value.inputs[0]),
+      ...operand(value.inputs[1]),
+      y,
+      ...storedStrides(value.shape, value.shape.length, y),
+      n,
+      h,
+      w,
+      c,
+      rules[value.attrs.kind].code,
+      activationCode(value.attrs.activation),
+    ]);
+  },
+  onnx(value, to) {
+    const y = to.node(
+      rules[value.attrs.kind].onnx,
+      value.inputs.map((v) => to.name(v)),
+    );
+    return activationOnnx(value.attrs.activation, to, y);
+  },
+});
+
+/** A shape as `[N,C,H,W]` among operands of rank `rank`: below rank 4 the last dimension is the channels, as it is stored. */
+function imageShape(shape: Shape, rank: number): Shape {
+  if (rank > 4) throw new GhostkitError(`element-wise operators take at most 4 dimensions, got ${rank}`);
+  const padded = [...new Array<number>(4 - shape.length).fill(1), ...shape];
+  return rank === 4 ? padded : [padded[0], padded[3], padded[1], padded[2]];
+}
+
+/** Strides in floats over n, h, w and c of a stored operand, 0 where it has one element and is broadcast. */
+function storedStrides(shape: Shape, rank: number, view: View): number[] {
+  const [n, c, h, w] = imageShape(shape, rank);
+  const rowMajor = rank === 4 && shape.length < 4;
+  const steps = rowMajor ? [c * h * w, w, 1, h * w] : [h * w * view.stride, w * view.stride, view.stride, 1];
+  return [n, h, w, c].map((size, i) => (size > 1 ? steps[i] : 0));
+}
+
+const binary = (kind: BinaryName) => (a: Value, b: Value) => apply(binaryOp, [a, b], { kind, activation: 'none' });
+
+export const add = binary('add');
+export const mul = binary('mul');
+export const sub = binary('sub');
+export const div = binary('div');

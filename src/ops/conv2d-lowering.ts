@@ -1,0 +1,181 @@
+import type { Arg, Lowering, Place, View } from '../graph/lowering.js';
+import type { Value } from '../graph/value.js';
+import { Activation, BinaryOperator, Opcode } from '../kernels/opcodes.js';
+import { activationCode } from './activation.js';
+import { type Conv2dAttrs, conv2dOperands } from './conv2d.js';
+import type { LinearAttrs } from './linear.js';
+
+/** Rows that the kernel takes at once: its scratch holds their pointers and, with a scale, their scaled inputs. */
+const BLOCK_ROWS = 64;
+
+export function lowerConv2d(value: Value<Conv2dAttrs>, to: Lowering): void {
+  const { weight } = conv2dOperands(value);
+  const { groups, scale } = value.attrs;
+  if (groups > 1 && weight.shape[1] === 1 && !scale) lowerDepthwise(value, to);
+  else for (let group = 0; group < groups; group++) lowerGroup(value, group, to);
+}
+
+function lowerGroup(value: Value<Conv2dAttrs>, group: number, to: Lowering): void {
+  const { x: input, weight, bias, residual, scale } = conv2dOperands(value);
+  const [outputs, channels, kernelHeight, kernelWidth] = weight.shape;
+  const perGroup = outputs / value.attrs.groups;
+  const taps = kernelHeight * kernelWidth;
+  const packed = packPanels(to.constant(weight), group * perGroup, perGroup, channels, taps);
+  const x = to.view(input);
+  const y = to.view(value);
+  const scratch = BLOCK_ROWS * (taps + (scale ? channels : 0));
+  to.emit(Opcode.Conv, [
+    shifted(x, group * channels),
+    x.stride,
+    shifted(y, group * perGroup),
+    y.stride,
+    ...geometry(input, channels, value, perGroup, weight),
+    to.weights(packed),
+    packedBias(bias, group * perGroup, perGroup, to),
+    ...optionalRows(residual, group * perGroup, to),
+    ...optionalRows(scale, group * channels, to),
+    activationCode(value.attrs.activation),
+    to.zeros(channels),
+    to.scratch(scratch),
+    4 * scratch,
+  ]);
+}
+
+function geometry(input: Value, channels: number, value: Value<Conv2dAttrs>, outputs: number, weight: Value): number[] {
+  const [n, , h, w] = input.shape;
+  const { stride, padding, dilation } = value.attrs;
+  return [
+    n,
+    h,
+    w,
+    channels,
+    value.shape[2],
+    value.shape[3],
+    outputs,
+    weight.shape[2],
+    weight.shape[3],
+    ...stride,
+    padding[0],
+    padding[1],
+    ...dilation,
+  ];
+}
+
+function lowerDepthwise(value: Value<Conv2dAttrs>, to: Lowering): void {
+  const { x: input, weight, bias, residual } = conv2dOperands(value);
+  const [channels, , kernelHeight, kernelWidth] = weight.shape;
+  const { stride, padding, dilation, groups, activation } = value.attrs;
+  const multiplier = channels / groups;
+  const x = multiplier === 1 ? to.view(input) : repeatChannels(to.view(input), multiplier, to);
+  const y = to.view(value);
+  const [n, , h, w] = input.shape;
+  to.emit(Opcode.Depthwise, [
+    x,
+    x.stride,
+    y,
+    y.stride,
+    n,
+    h,
+    w,
+    channels,
+    value.shape[2],
+    value.shape[3],
+    kernelHeight,
+    kernelWidth,
+    ...stride,
+    padding[0],
+    padding[1],
+    ...dilation,
+    to.weights(packDepthwise(to.constant(weight), channels, kernelHeight * kernelWidth)),
+    packedBias(bias, 0, channels, to),
+    ...optionalRows(residual, 0, to),
+    activationCode(activation),
+  ]);
+}
+
+/** Every channel `times` times in a row: a convolution with several kernels a channel is then a depthwise one. */
+function repeatChannels(x: View, times: number, to: Lowering): View {
+  const channels = x.channels * times;
+  const y: View = { buffer: to.temporary(x.rows * channels), offset: 0, rows: x.rows, channels, stride: channels };
+  to.emit(Opcode.Binary, [
+    ...[x, 0, x.stride, 1, 0],
+    ...[to.zeros(1), 0, 0, 0, 0],
+    ...[y, 0, channels, times, 1],
+    ...[1, x.rows, x.channels, times],
+    BinaryOperator.Add,
+    Activation.None,
+  ]);
+  return y;
+}
+
+export function lowerLinear(value: Value<LinearAttrs>, to: Lowering): void {
+  const [input, weight, bias] = value.inputs;
+  const [outputs, channels] = weight.shape;
+  const x = to.view(input);
+  const y = to.view(value);
+  to.emit(Opcode.Conv, [
+    x,
+    x.stride,
+    y,
+    y.stride,
+    ...[x.rows, 1, 1, channels, 1, 1, outputs, 1, 1, 1, 1, 0, 0, 1, 1],
+    to.weights(packPanels(to.constant(weight), 0, outputs, channels, 1)),
+    packedBias(bias, 0, outputs, to),
+    ...[0, 0, 0, 0],
+    activationCode(value.attrs.activation),
+    to.zeros(channels),
+    to.scratch(BLOCK_ROWS),
+    BLOCK_ROWS * 4,
+  ]);
+}
+
+function shifted(view: View, channels: number): Place {
+  return { buffer: view.buffer, offset: view.offset + channels };
+}
+
+/** The place and row stride of an operand that may be absent. */
+function optionalRows(value: Value | undefined, channel: number, to: Lowering): [Arg, number] {
+  if (!value) return [0, 0];
+  const view = to.view(value);
+  return [shifted(view, channel), view.stride];
+}
+
+function packedBias(bias: Value | undefined, start: number, count: number, to: Lowering): Place {
+  const padded = Math.ceil(count / 8) * 8;
+  if (!bias) return to.zeros(padded);
+  const data = new Float32Array(padded);
+  data.set(to.constant(bias).subarray(start, start + count));
+  return to.weights(data);
+}
+
+/**
+ * Packs rows `start` to `start + count` of a weight `[O, C, taps]` into panels of 8 outputs, `[tap][channel][8]`, the last of 4 when at most 4
+ * outputs are left: the order in which the kernel reads them.
+ */
+export function packPanels(weight: Float32Array, start: number, count: number, channels: number, taps: number): Float32Array {
+  const full = Math.floor(count / 8);
+  const rest = count - full * 8;
+  const restWidth = rest === 0 ? 0 : rest > 4 ? 8 : 4;
+  const packed = new Float32Array(taps * channels * (full * 8 + restWidth));
+  let at = 0;
+  for (let o = 0; o < count; o += 8) {
+    const width = o < full * 8 ? 8 : restWidth;
+    const used = Math.min(width, count - o);
+    for (let tap = 0; tap < taps; tap++) {
+      for (let c = 0; c < channels; c++, at += width) {
+        for (let j = 0; j < used; j++) packed[at + j] = weight[((start + o + j) * channels + c) * taps + tap];
+      }
+    }
+  }
+  return packed;
+}
+
+/** Packs a weight `[C, taps]` as `[channel / 4][tap][4]`. */
+export function packDepthwise(weight: Float32Array, channels: number, taps: number): Float32Array {
+  const packed = new Float32Array(Math.ceil(channels / 4) * taps * 4);
+  for (let c = 0; c < channels; c++) {
+    for (let tap = 0; tap < taps; tap++) packed[((c >> 2) * taps + tap) * 4 + (c & 3)] = weight[c * taps + tap];
+  }
+  return packed;
+}
+

@@ -1,0 +1,42 @@
+import { defineOperator } from '../graph/operator.js';
+import { apply, type Value } from '../graph/value.js';
+import { Opcode } from '../kernels/opcodes.js';
+import { GhostkitError } from '../tensor/error.js';
+import { formatShape } from '../tensor/tensor.js';
+
+/** Softmax over dimension 1 of `[N,C]` or `[N,C,H,W]`. */
+export const softmaxOp = defineOperator<Record<string, never>>({
+  name: 'softmax',
+  shape([x]) {
+    if (x.length !== 2 && x.length !== 4)
+      throw new GhostkitError(`softmax: takes [N,C] or [N,C,H,W], got ${formatShape(x)}`);
+    return x;
+  },
+  reference([x], { shape: [n, c, h = 1, w = 1] }) {
+    const y = new Float64Array(x.data.length);
+    const pixels = h * w;
+    for (let i = 0; i < n * pixels; i++) {
+      const start = Math.floor(i / pixels) * c * pixels + (i % pixels);
+      let most = Number.NEGATIVE_INFINITY;
+      for (let k = 0; k < c; k++) most = Math.max(most, x.data[start + k * pixels]);
+      let sum = 0;
+      for (let k = 0; k < c; k++) {
+        const at = start + k * pixels;
+        y[at] = Math.exp(x.data[at] - most);
+        sum += y[at];
+      }
+      for (let k = 0; k < c; k++) y[start + k * pixels] /= sum;
+    }
+    return y;
+  },
+  lower(value, to) {
+    const x = to.view(value.inputs[0]);
+    const y = to.view(value);
+    to.emit(Opcode.Softmax, [x, x.stride, y, y.stride, y.rows, y.channels]);
+  },
+  onnx: (value, to) => to.node('Softmax', [to.name(value.inputs[0])], { axis: 1 }),
+});
+
+export function softmax(x: Value): Value {
+  return apply(softmaxOp, [x], {});
+}

@@ -1,0 +1,154 @@
+import { GhostkitError } from '../tensor/error.js';
+import { type FloatTensor, formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
+import { canShareMemory, compileWasm, hasRelaxedSimd, mayWait, startThread } from './platform.js';
+import { type Program, type ProgramPort, SYNC_ADDRESS } from './program.js';
+
+/** The builds of the kernels; which one runs is found out at load time. */
+export type KernelVariant = 'simd' | 'simd-threads' | 'relaxed' | 'relaxed-threads';
+
+interface Kernels {
+  run(at: number, end: number, tid: number, threads: number, sync: number, mayWait: number): void;
+  start(at: number, end: number, sync: number): void;
+}
+
+const PAGE = 65536;
+
+/** The most threads that can share a program. */
+export const MAX_THREADS = 64;
+
+export interface ExecutorOptions {
+  /** Threads that share the work, the caller's included. */
+  readonly threads: number;
+  /** Leave out relaxed SIMD (fused multiply-add) even where it is there: results are then the same on every machine. */
+  readonly relaxed?: boolean;
+}
+
+const modules = new Map<KernelVariant, Promise<WebAssembly.Module>>();
+
+function loadKernels(variant: KernelVariant): Promise<WebAssembly.Module> {
+  let module = modules.get(variant);
+  if (!module) {
+    module = compileWasm(new URL(`../kernels/build/${variant}.wasm`, import.meta.url));
+    modules.set(variant, module);
+    // A failed load may be tried again.
+    module.catch(() => modules.delete(variant));
+  }
+  return module;
+}
+
+/** The number of threads that `requested` amounts to here: one where memory cannot be shared. */
+export function usableThreads(requested: number): number {
+  if (!Number.isInteger(requested) || requested < 1 || requested > MAX_THREADS) {
+    throw new GhostkitError(`threads: a number from 1 to ${MAX_THREADS}, got ${requested}`);
+  }
+  return canShareMemory() ? requested : 1;
+}
+
+/** One row of a profile: a kernel call and the milliseconds it took. */
+export interface ProfileRow {
+  readonly label: string;
+  readonly ms: number;
+}
+
+/** Runs a program in WebAssembly, on one thread or several. */
+export class Executor {
+  private constructor(
+    readonly program: Program,
+    readonly variant: KernelVariant,
+    readonly threads: number,
+    private readonly memory: WebAssembly.Memory,
+    private readonly kernels: Kernels,
+    private readonly maySleep: number,
+  ) {}
+
+  private closed = false;
+
+  static async create(program: Program, { threads, relaxed = true }: ExecutorOptions): Promise<Executor> {
+    const fast = relaxed && (await hasRelaxedSimd());
+    const variant: KernelVariant = `${fast ? 'relaxed' : 'simd'}${threads > 1 ? '-threads' : ''}`;
+    const module = await loadKernels(variant);
+    const memory = allocate(program.memory.total, threads > 1);
+    new Int32Array(memory.buffer, program.address, program.words.length).set(program.words);
+    for (const { address, data } of program.weights) new Float32Array(memory.buffer, address, data.length).set(data);
+    const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+    const helpers = Array.from({ length: threads - 1 }, (_, i) =>
+      startThread({ module, memory, sync: SYNC_ADDRESS, tid: i + 1, threads }),
+    );
+    await Promise.all(helpers.map(async (helper) => (await helper).ready));
+    return new Executor(program, variant, threads, memory, exports as unknown as Kernels, mayWait() ? 1 : 0);
+  }
+
+  /** Writes the inputs, runs the program and copies the outputs out. Synchronous. */
+  run(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): Record<string, FloatTensor> {
+    this.write(inputs);
+    this.execute(0, this.program.words.length);
+    return this.read();
+  }
+
+  /** Like {@link run}, call by call, with the time of each. */
+  profile(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): ProfileRow[] {
+    this.write(inputs);
+    return this.program.calls.map(({ start, label }, i) => {
+      const end = this.program.calls[i + 1]?.start ?? this.program.words.length;
+      const before = performance.now();
+      this.execute(start, end);
+      return { label, ms: performance.now() - before };
+    });
+  }
+
+  /** Ends the helper threads and makes the executor unusable. */
+  close(): void {
+    if (!this.closed && this.threads > 1) this.kernels.start(0, 0, SYNC_ADDRESS);
+    this.closed = true;
+  }
+
+  private execute(start: number, end: number): void {
+    const at = this.program.address + start * 4;
+    const to = this.program.address + end * 4;
+    if (this.threads > 1) this.kernels.start(at, to, SYNC_ADDRESS);
+    this.kernels.run(at, to, 0, this.threads, SYNC_ADDRESS, this.maySleep);
+  }
+
+  private write(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): void {
+    if (this.closed) throw new GhostkitError('this model is closed');
+    const { inputs: ports } = this.program;
+    const unknown = Object.keys(inputs).find((name) => !ports.some((port) => port.name === name));
+    if (unknown !== undefined) {
+      throw new GhostkitError(`no input ${unknown}; the inputs are ${ports.map((port) => port.name).join(', ')}`);
+    }
+    for (const port of ports) this.writeInput(port, inputs[port.name]);
+  }
+
+  private writeInput({ name, shape, address }: ProgramPort, value: Float32Array | FloatTensor | undefined): void {
+    if (value === undefined) throw new GhostkitError(`input ${name} is missing`);
+    const data = value instanceof Float32Array ? value : value.data;
+    const given: Shape | undefined = value instanceof Float32Array ? undefined : value.shape;
+    if (data.length !== sizeOf(shape) || (given && formatShape(given) !== formatShape(shape))) {
+      const got = given ? formatShape(given) : `${data.length} elements`;
+      throw new GhostkitError(`input ${name}: needs ${formatShape(shape)}, got ${got}`);
+    }
+    new Float32Array(this.memory.buffer, address, data.length).set(data);
+  }
+
+  private read(): Record<string, FloatTensor> {
+    const outputs: Record<string, FloatTensor> = {};
+    for (const { name, shape, address } of this.program.outputs) {
+      // A copy: the next run overwrites the memory.
+      const data = new Float32Array(new Float32Array(this.memory.buffer, address, sizeOf(shape)));
+      outputs[name] = { dtype: 'float32', shape, data };
+    }
+    return outputs;
+  }
+}
+
+function allocate(bytes: number, shared: boolean): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / PAGE);
+  if (pages > 32768) {
+    throw new GhostkitError(`the model needs ${Math.ceil(bytes / 2 ** 20)} MiB for this input; at most 2048 can be addressed`);
+  }
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  } catch {
+    throw new GhostkitError(`there is no memory for this model and input: ${Math.ceil(bytes / 2 ** 20)} MiB`);
+  }
+}

@@ -1,0 +1,171 @@
+import { dataOf, inputOp, nameOf } from '../graph/leaves.js';
+import type { Arg, Buffer, Lowering, Place, View } from '../graph/lowering.js';
+import { type Graph, isOp, type Value, valuesOf } from '../graph/value.js';
+import { Opcode } from '../kernels/opcodes.js';
+import { concatOp } from '../ops/concat.js';
+import { rowsAndChannels } from '../ops/shapes.js';
+import { GhostkitError } from '../tensor/error.js';
+import { type Shape, sizeOf } from '../tensor/tensor.js';
+
+/** One kernel call with its places still without addresses. */
+export interface Call {
+  readonly opcode: Opcode;
+  readonly args: readonly Arg[];
+  /** What the call computes, for profiles: the operator and its result's shape. */
+  readonly label: string;
+}
+
+/** A graph input or output as the host sees it: row-major (NCHW) floats in one buffer. */
+export interface Port {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly place: Place;
+}
+
+export interface LoweredGraph {
+  readonly calls: readonly Call[];
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+}
+
+/** Zeros behind packed data: kernels read whole vectors. */
+const VECTOR_SLACK = 4;
+
+/** Turns a graph into kernel calls for `threads` threads. */
+export function lowerGraph(graph: Graph, threads: number): LoweredGraph {
+  const lowerer = new GraphLowerer(graph, threads);
+  return lowerer.lower();
+}
+
+class GraphLowerer implements Lowering {
+  private readonly views = new Map<Value, View>();
+  private readonly calls: Call[] = [];
+  private readonly order: Value[];
+  private zeroBuffer: { floats: number; data?: Float32Array } = { floats: 0 };
+  private label = '';
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly threads: number,
+  ) {
+    this.order = valuesOf(graph);
+  }
+
+  lower(): LoweredGraph {
+    this.placeConcatInputs();
+    const inputs = Object.entries(this.graph.inputs).map(([name, value]) => this.lowerInput(name, value));
+    for (const value of this.order) {
+      if (isOp(value, inputOp) || dataOf(value)) continue;
+      this.label = `${value.op.name} ${value.shape.join('x')}`;
+      if (!this.views.has(value) && value.op.alias?.(value, this)) continue;
+      if (!value.op.lower) throw new GhostkitError(`${value.op.name} cannot be run: it has no kernel`);
+      value.op.lower(value, this);
+    }
+    const outputs = Object.entries(this.graph.outputs).map(([name, value]) => this.lowerOutput(name, value));
+    this.zeroBuffer.data = new Float32Array(this.zeroBuffer.floats);
+    return { calls: this.calls, inputs, outputs };
+  }
+
+  /** Lets the producers of a concatenation's inputs write into the result. From the last one back, so that nested ones share too. */
+  private placeConcatInputs(): void {
+    for (const value of [...this.order].reverse()) {
+      if (!isOp(value, concatOp)) continue;
+      const whole = this.view(value);
+      let channel = 0;
+      for (const input of value.inputs) {
+        const { rows, channels } = rowsAndChannels(input.shape);
+        const computed = input.op.lower && !input.op.alias;
+        if (computed && !this.views.has(input)) {
+          this.place(input, { ...whole, offset: whole.offset + channel, rows, channels });
+        }
+        channel += channels;
+      }
+    }
+  }
+
+  private lowerInput(name: string, value: Value): Port {
+    const buffer: Buffer = { floats: sizeOf(value.shape) };
+    this.label = `input ${name}`;
+    const rowMajor = value.shape.length !== 4 || value.shape[1] === 1 || value.shape[2] * value.shape[3] === 1;
+    if (rowMajor) {
+      const { rows, channels } = rowsAndChannels(value.shape);
+      this.place(value, { buffer, offset: 0, rows, channels, stride: channels });
+    } else {
+      const [n, c, h, w] = value.shape;
+      const stored = this.view(value);
+      this.emit(Opcode.ToChannelsLast, [{ buffer, offset: 0 }, stored, stored.stride, n, c, h * w]);
+    }
+    return { name, shape: value.shape, place: { buffer, offset: 0 } };
+  }
+
+  private lowerOutput(name: string, value: Value): Port {
+    const view = this.view(value);
+    const buffer: Buffer = { floats: sizeOf(value.shape) };
+    this.label = `output ${name}`;
+    if (value.shape.length === 4) {
+      const [n, c, h, w] = value.shape;
+      this.emit(Opcode.ToChannelsFirst, [view, view.stride, { buffer, offset: 0 }, n, c, h * w]);
+    } else {
+      this.emit(Opcode.Copy, [view, view.stride, { buffer, offset: 0 }, view.channels, view.rows, view.channels]);
+    }
+    return { name, shape: value.shape, place: { buffer, offset: 0 } };
+  }
+
+  view(value: Value): View {
+    let view = this.views.get(value);
+    if (!view) {
+      const { rows, channels } = rowsAndChannels(value.shape);
+      const data = dataOf(value);
+      const buffer = data ? this.weights(storedOrder(value.shape, data)).buffer : { floats: rows * channels };
+      view = { buffer, offset: 0, rows, channels, stride: channels };
+      this.views.set(value, view);
+    }
+    return view;
+  }
+
+  place(value: Value, view: View): void {
+    this.views.set(value, view);
+  }
+
+  constant(value: Value): Float32Array {
+    const data = dataOf(value);
+    if (!data) throw new GhostkitError(`${this.label}: ${nameOf(value) ?? value.op.name} must be constant to be packed`);
+    return data;
+  }
+
+  weights(data: Float32Array): Place {
+    return { buffer: { floats: data.length + VECTOR_SLACK, data }, offset: 0 };
+  }
+
+  zeros(floats: number): Place {
+    this.zeroBuffer.floats = Math.max(this.zeroBuffer.floats, floats + VECTOR_SLACK);
+    // Its data stand from the start, so that it counts as constant memory; they are made when the largest size is known.
+    this.zeroBuffer.data ??= new Float32Array(0);
+    return { buffer: this.zeroBuffer, offset: 0 };
+  }
+
+  temporary(floats: number): Buffer {
+    return { floats };
+  }
+
+  scratch(floatsPerThread: number): Place {
+    return { buffer: { floats: floatsPerThread * this.threads }, offset: 0 };
+  }
+
+  emit(opcode: Opcode, args: readonly Arg[]): void {
+    this.calls.push({ opcode, args, label: this.label });
+  }
+}
+
+/** The elements of a constant in the order in which a value of its shape is stored. */
+function storedOrder(shape: Shape, data: Float32Array): Float32Array {
+  if (shape.length !== 4) return data;
+  const [n, c, h, w] = shape;
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < c; k++) {
+      for (let p = 0; p < h * w; p++) out[(i * h * w + p) * c + k] = data[(i * c + k) * h * w + p];
+    }
+  }
+  return out;
+}

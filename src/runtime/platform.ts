@@ -1,0 +1,70 @@
+// What differs between Node and a browser: where a file of the package is read from, how a thread is started, which flags there are.
+// Node's modules are imported by computed names, so that bundlers for the web leave them out.
+
+const isNode = typeof process !== 'undefined' && Boolean(process.versions?.node);
+
+const node = <T>(name: string): Promise<T> => import(/* @vite-ignore */ `node:${name}`);
+
+/** A WebAssembly file of the package, compiled. */
+export async function compileWasm(url: URL): Promise<WebAssembly.Module> {
+  if (isNode && url.protocol === 'file:') {
+    const { readFile } = await node<typeof import('node:fs/promises')>('fs/promises');
+    return WebAssembly.compile(await readFile(url));
+  }
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url.href}: ${response.status} ${response.statusText}`);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** Whether several threads can share a memory here; a page has to be cross-origin isolated for that. */
+export function canShareMemory(): boolean {
+  if (typeof SharedArrayBuffer === 'undefined') return false;
+  return isNode || (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === true;
+}
+
+/** Whether the calling thread may sleep on an atomic wait: not on a page's main thread. */
+export function mayWait(): boolean {
+  return isNode || typeof (globalThis as { document?: unknown }).document === 'undefined';
+}
+
+/** A module whose validation asks for `i8x16.relaxed_swizzle`. */
+const relaxedProbe = Uint8Array.of(
+  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
+  ...[10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
+);
+
+/** Whether relaxed SIMD is there. Node 20 has it behind a flag of V8, which is switched on for it. */
+export async function hasRelaxedSimd(): Promise<boolean> {
+  if (WebAssembly.validate(relaxedProbe)) return true;
+  if (!isNode) return false;
+  const { setFlagsFromString } = await node<typeof import('node:v8')>('v8');
+  setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return WebAssembly.validate(relaxedProbe);
+}
+
+/** A helper thread that runs `worker.js`. */
+export interface Thread {
+  /** Resolves when the thread is about to wait for work. */
+  readonly ready: Promise<void>;
+}
+
+/** Starts a thread with `data`; it does not keep the process alive. */
+export async function startThread(data: unknown): Promise<Thread> {
+  if (isNode) {
+    const { Worker: NodeWorker } = await node<typeof import('node:worker_threads')>('worker_threads');
+    const worker = new NodeWorker(new URL('./worker.js', import.meta.url), { workerData: data });
+    const ready = new Promise<void>((resolve, reject) => {
+      worker.once('message', () => resolve());
+      worker.once('error', reject);
+    });
+    // Only once it runs: until then the process has to wait for it.
+    return { ready: ready.then(() => worker.unref()) };
+  }
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+  const ready = new Promise<void>((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = (event) => reject(new Error(event.message));
+  });
+  worker.postMessage(data);
+  return { ready };
+}

@@ -1,0 +1,106 @@
+import type { Arg, Buffer } from '../graph/lowering.js';
+import type { Shape } from '../tensor/tensor.js';
+import type { LoweredGraph, Port } from './lower.js';
+import { align, ALIGNMENT, type Lifetime, planMemory } from './memory-plan.js';
+
+/** Where a graph input or output lies in the executor's memory: `shape` in row-major order from `address` (bytes). */
+export interface ProgramPort {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly address: number;
+}
+
+/**
+ * A compiled graph as plain data: kernel calls over one planned memory. `words` are the calls as the kernels read them, at
+ * `address`; `weights` is what stands in memory before the first run.
+ */
+export interface Program {
+  readonly words: Int32Array;
+  readonly address: number;
+  /** Where each call starts in `words`, and what it computes. */
+  readonly calls: readonly { readonly start: number; readonly label: string }[];
+  readonly weights: readonly { readonly address: number; readonly data: Float32Array }[];
+  readonly inputs: readonly ProgramPort[];
+  readonly outputs: readonly ProgramPort[];
+  /** Bytes of the whole memory, of the packed weights in it and of everything that is computed. */
+  readonly memory: { readonly total: number; readonly weights: number; readonly activations: number };
+}
+
+/** The threads' meeting place stands at the first cache line behind the null page. */
+export const SYNC_ADDRESS = ALIGNMENT;
+const PROGRAM_ADDRESS = 2 * ALIGNMENT;
+
+/** Plans the memory of lowered calls and gives every place its address. */
+export function assemble(lowered: LoweredGraph): Program {
+  const lifetimes = lifetimesOf(lowered);
+  const constants = [...lifetimes.keys()].filter((buffer) => buffer.data);
+  const length = lowered.calls.reduce((n, call) => n + 2 + call.args.length, 0);
+
+  const addresses = new Map<Buffer, number>();
+  let end = align(PROGRAM_ADDRESS + length * 4);
+  const weightsStart = end;
+  for (const buffer of constants) {
+    addresses.set(buffer, end);
+    end = align(end + buffer.floats * 4);
+  }
+  const activationsStart = end;
+  const plan = planMemory([...lifetimes.values()].filter(({ buffer }) => !buffer.data));
+  for (const [buffer, offset] of plan.offsets) addresses.set(buffer, activationsStart + offset);
+  // A vector read may reach past the last element.
+  const total = activationsStart + plan.bytes + ALIGNMENT;
+
+  const { words, calls } = encode(lowered, addresses, length);
+  const port = ({ name, shape, place }: Port): ProgramPort => ({ name, shape, address: addressOf(addresses, place.buffer) });
+  return {
+    words,
+    address: PROGRAM_ADDRESS,
+    calls,
+    weights: constants.map((buffer) => ({ address: addressOf(addresses, buffer), data: buffer.data as Float32Array })),
+    inputs: lowered.inputs.map(port),
+    outputs: lowered.outputs.map(port),
+    memory: { total, weights: activationsStart - weightsStart, activations: plan.bytes },
+  };
+}
+
+function lifetimesOf({ calls, inputs, outputs }: LoweredGraph): Map<Buffer, Lifetime> {
+  const lifetimes = new Map<Buffer, Lifetime>();
+  const use = (buffer: Buffer, at: number) => {
+    const life = lifetimes.get(buffer);
+    if (!life) lifetimes.set(buffer, { buffer, first: at, last: at });
+    else {
+      life.first = Math.min(life.first, at);
+      life.last = Math.max(life.last, at);
+    }
+  };
+  for (const { place } of inputs) use(place.buffer, -1);
+  for (const [i, { args }] of calls.entries()) {
+    for (const arg of args) if (typeof arg === 'object' && 'buffer' in arg) use(arg.buffer, i);
+  }
+  for (const { place } of outputs) use(place.buffer, calls.length);
+  return lifetimes;
+}
+
+function addressOf(addresses: ReadonlyMap<Buffer, number>, buffer: Buffer): number {
+  const address = addresses.get(buffer);
+  if (address === undefined) throw new Error('a buffer has no address');
+  return address;
+}
+
+function encode({ calls }: LoweredGraph, addresses: ReadonlyMap<Buffer, number>, length: number) {
+  const words = new Int32Array(length);
+  const floats = new Float32Array(words.buffer);
+  const starts: { start: number; label: string }[] = [];
+  let at = 0;
+  const put = (arg: Arg) => {
+    if (typeof arg === 'number') words[at++] = arg;
+    else if ('float' in arg) floats[at++] = arg.float;
+    else words[at++] = addressOf(addresses, arg.buffer) + arg.offset * 4;
+  };
+  for (const { opcode, args, label } of calls) {
+    starts.push({ start: at, label });
+    words[at++] = opcode;
+    words[at++] = args.length;
+    args.forEach(put);
+  }
+  return { words, calls: starts };
+}

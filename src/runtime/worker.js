@@ -1,0 +1,24 @@
+// A helper thread, in Node or in a browser: instantiates the kernels over the shared memory and runs what is announced there until it is
+// told to stop. JavaScript, so that the same file is the worker of the sources and of the built package.
+
+/**
+ * @param {{ module: WebAssembly.Module, memory: WebAssembly.Memory, sync: number, tid: number, threads: number }} data
+ * @param {(message: string) => void} post
+ */
+async function serve({ module, memory, sync, tid, threads }, post) {
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+  const work = /** @type {(sync: number, tid: number, threads: number) => void} */ (exports.work);
+  post('ready');
+  work(sync, tid, threads);
+}
+
+if (typeof process !== 'undefined' && process.versions?.node) {
+  const name = 'node:worker_threads';
+  const { parentPort, workerData } = await import(/* @vite-ignore */ name);
+  await serve(workerData, (message) => parentPort.postMessage(message));
+} else {
+  self.onmessage = async (event) => {
+    await serve(event.data, (message) => self.postMessage(message));
+    self.close();
+  };
+}
