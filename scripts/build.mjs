@@ -66,6 +66,6 @@ if (!ifStale || Math.max(newest(join(root, 'src')), newest(join(root, 'tsconfig.
     rmSync(dist, { recursive: true, force: true });
     rmSync(join(root, 'node_modules/.cache/tsc.tsbuildinfo'), { force: true });
   }
-  run('typescript', 'bin/tsc', ['-p', '.']);
   cpSync(kernelOutput, join(dist, 'kernels/build'), { recursive: true });
+  run('typescript', 'bin/tsc', ['-p', '.']);
 }

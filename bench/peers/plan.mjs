@@ -22,7 +22,8 @@ export function planOf(graph, { dataOf, valuesOf, conv2dOperands }) {
   const slots = new Map(Object.values(graph.inputs).map((value) => [value, 0]));
   const slot = (value) => {
     const known = slots.get(value);
-    if (known === undefined) throw new Error(`tfjs: ${value.op.name} is an operand where only a computed value is expected`);
+    if (known === undefined)
+      throw new Error(`tfjs: ${value.op.name} is an operand where only a computed value is expected`);
     return known;
   };
   const steps = [];
@@ -58,7 +59,8 @@ export function planOf(graph, { dataOf, valuesOf, conv2dOperands }) {
 /** `[O, C, kH, kW]` to `[kH, kW, C, O]`; depthwise `[C, 1, kH, kW]` to `[kH, kW, C, 1]`. */
 function convWeight(data, [o, c, kh, kw], groups) {
   const depthwise = groups > 1;
-  if (depthwise && (c !== 1 || o !== groups)) throw new Error(`tfjs: no convolution of ${groups} groups with ${c} channels each`);
+  if (depthwise && (c !== 1 || o !== groups))
+    throw new Error(`tfjs: no convolution of ${groups} groups with ${c} channels each`);
   const out = new Float32Array(data.length);
   const pixels = kh * kw;
   for (let i = 0; i < o; i++) {

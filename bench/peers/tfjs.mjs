@@ -5,12 +5,11 @@ import { createRequire } from 'node:module';
  * activations fused, every tensor disposed of after its last use.
  */
 
-/** Loads tfjs. The plain SIMD build: its threaded one is no faster with the one thread that is measured. */
+/** Loads tfjs with SIMD. In Node it never uses more than one thread. */
 export async function loadTfjs() {
   const require = createRequire(import.meta.url);
   const tf = require('@tensorflow/tfjs-core');
   const wasm = require('@tensorflow/tfjs-backend-wasm');
-  tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
   wasm.setThreadsCount(1);
   await tf.setBackend('wasm');
   if (!(await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT'))) throw new Error('tfjs: SIMD is off');
@@ -101,7 +100,14 @@ const kernels = {
     const options = {
       filter: weight,
       strides: stride,
-      pad: [top, left, bottom, right].some((p) => p > 0) ? [[0, 0], [top, bottom], [left, right], [0, 0]] : 'valid',
+      pad: [top, left, bottom, right].some((p) => p > 0)
+        ? [
+            [0, 0],
+            [top, bottom],
+            [left, right],
+            [0, 0],
+          ]
+        : 'valid',
       dataFormat: 'NHWC',
       dilations: dilation,
       bias,
@@ -124,7 +130,10 @@ const kernels = {
       return fused ? y : activate(tf, activation, y);
     };
   },
-  activation: (tf, { attrs }) => (x) => activate(tf, attrs.kind, x),
+  activation:
+    (tf, { attrs }) =>
+    (x) =>
+      activate(tf, attrs.kind, x),
   binary(tf, { attrs: { kind, activation } }) {
     const compute = { add: tf.add, mul: tf.mul, sub: tf.sub, div: tf.div }[kind];
     return (a, b) => activate(tf, activation, compute(a, b));

@@ -17,6 +17,11 @@ export class Worst {
     this.where = where;
   }
 
+  /** Notes a count that is not the expected one; without an expected one, nothing. */
+  need(name, expected, got) {
+    if (expected !== undefined && expected !== got) this.problems.push(`${name}: ${got}, expected ${expected}`);
+  }
+
   /** `maxError` is null where a deviation was not a number: JSON has no other way to say so. */
   verdict() {
     const { error, where, bound, problems } = this;

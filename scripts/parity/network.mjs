@@ -1,36 +1,44 @@
 /**
  * The network that a golden file is about, from its `model`, `variant` and `config`: the family and the factory's options;
  * `undefined` when it is none of ours. What `config` says goes before what the variant's name says.
+ *
+ * @param {{ model?: unknown, variant?: unknown, config?: unknown }} golden
+ * @returns {{ family: 'ghostnet' | 'repghostnet', options: Record<string, unknown> } | undefined}
  */
 export function networkOf({ model, variant, config }) {
   const family = familyOf(model) ?? familyOf(variant);
   if (!family) return undefined;
-  const said = { ...fromName(model), ...fromName(variant), ...fromConfig(config ?? {}) };
-  const options = family === 'repghostnet' ? said : { ...said, reparam: 'none' };
+  const { reparam, reparamBn, reparamIdentity, deploy, ...options } = {
+    ...fromName(model),
+    ...fromName(variant),
+    ...fromConfig(config ?? {}),
+  };
+  if (family === 'repghostnet') options.reparam = deploy ? 'merged' : branches(reparam, reparamBn, reparamIdentity);
   return { family, options };
 }
 
 function familyOf(name) {
-  const [, rep, rest] = /^(rep)?ghostnet(?![a-z])(.*)$/i.exec(name ?? '') ?? [];
-  if (rest === undefined) return undefined;
-  return rep ? 'repghostnet' : 'ghostnet';
+  const match = /^(rep)?ghostnet(?![a-z])/i.exec(name ?? '');
+  if (!match) return undefined;
+  return match[1] ? 'repghostnet' : 'ghostnet';
 }
 
+/** The original's ablations by the word that marks them in a variant's name. */
 const TAGS = {
-  repid: { reparam: 'identity' },
-  norep: { reparam: 'none' },
+  repid: { reparamBn: false, reparamIdentity: true },
+  norep: { reparam: false },
   wo: { shortcut: false },
   nose: { squeezeExcite: false },
 };
 
-/** `repghostnet_norep_0_58x` or `ghostnet-0.5`: an ablation by its tag, the width by the number at the end. */
-function fromName(name = '') {
+/** `repghostnet_norep_0_58x` or `ghostnet-0.5`: ablations by their tags, the width by the number at the end. */
+function fromName(name) {
   const options = {};
-  for (const tag of String(name)
+  for (const tag of String(name ?? '')
     .toLowerCase()
     .split(/[_\-\s]/))
     Object.assign(options, TAGS[tag]);
-  const width = /[_\-\s](\d+)[_.](\d+)x?$/i.exec(name);
+  const width = /[_\-\s](\d+)[_.](\d+)x?$/i.exec(name ?? '');
   if (width) options.width = Number(`${width[1]}.${width[2]}`);
   return options;
 }
@@ -42,30 +50,25 @@ const SETTINGS = {
   inChannels: ['inChannels', 'in_channels', 'in_chans'],
   stemStride: ['stemStride', 'stem_stride'],
   shortcut: ['shortcut'],
-  squeezeExcite: ['squeezeExcite', 'enable_se', 'enableSe', 'se'],
+  squeezeExcite: ['squeezeExcite', 'enable_se', 'enableSe'],
+  reparam: ['reparam'],
+  reparamBn: ['reparam_bn', 'reparamBn'],
+  reparamIdentity: ['reparam_identity', 'reparamIdentity'],
+  deploy: ['deploy'],
 };
 
-const REPARAM_BN = ['reparam_bn', 'reparamBn', 'reparamBN'];
-const REPARAM_IDENTITY = ['reparam_identity', 'reparamIdentity'];
-
 function fromConfig(config) {
-  const setting = (names) => config[names.find((name) => config[name] !== undefined)];
   const options = {};
   for (const [option, names] of Object.entries(SETTINGS)) {
-    const value = setting(names);
-    if (value !== undefined) options[option] = value;
+    const name = names.find((candidate) => config[candidate] !== undefined && config[candidate] !== null);
+    if (name) options[option] = config[name];
   }
-  const reparam = reparamOf(config.reparam, setting(REPARAM_BN), setting(REPARAM_IDENTITY));
-  if (config.deploy === true && reparam !== 'none') options.reparam = 'merged';
-  else if (reparam !== undefined) options.reparam = reparam;
   return options;
 }
 
 /** The branches beside a cheap operation from the original's three switches, or from one that is ghostkit's own word. */
-function reparamOf(reparam, bn, identity) {
+function branches(reparam = true, bn = true, identity = false) {
   if (typeof reparam === 'string') return reparam;
-  if (reparam === false) return 'none';
-  if (reparam === undefined && bn === undefined && identity === undefined) return undefined;
-  const branches = [bn !== false && 'bn', identity === true && 'identity'].filter(Boolean);
-  return branches.join('+') || 'none';
+  const names = [bn && 'bn', identity && 'identity'].filter(Boolean);
+  return (reparam && names.join('+')) || 'none';
 }

@@ -1,8 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Io } from './output.js';
 
-/** Makes one command; each file of this folder that is a command exports one. */
-export type CommandFactory = (io: Io) => Command;
+/** Makes one command; `exit` sets an exit code other than 0 for one that has come to its end. */
+export type CommandFactory = (io: Io, exit: (code: number) => void) => Command;
 
 /** The options that every command has. */
 export interface CommonOptions {
@@ -28,3 +28,7 @@ export function positiveInteger(text: string): number {
   }
   return value;
 }
+
+/** Which weights to take of a training checkpoint that holds two sets. */
+export const preferOption = (): Option =>
+  new Option('--prefer <which>', 'which weights of a checkpoint that also has averaged ones').choices(['ema', 'model']);

@@ -61,17 +61,21 @@ export function formatPairs(pairs: readonly (readonly [string, string])[], style
 /** `5.18 M`, `142 M`, `19.6 k`: three digits are what a person compares. */
 export function formatCount(n: number): string {
   const units: [number, string][] = [
-    [1e9, ' G'],
-    [1e6, ' M'],
-    [1e3, ' k'],
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
   ];
-  const [size, unit] = units.find(([limit]) => n >= limit) ?? [1, ''];
-  return `${unit ? Number((n / size).toPrecision(3)) : n}${unit}`;
+  // A number that rounds to 1000 belongs to the next unit.
+  const unit = units.find(([size]) => n >= 0.9995 * size);
+  if (!unit) return Number.isInteger(n) ? String(n) : n.toPrecision(3);
+  const scaled = n / unit[0];
+  return `${scaled.toFixed(scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0)} ${unit[1]}`;
 }
 
 /** `20.6 MB`, in powers of ten as disks are sold. */
 export function formatBytes(n: number): string {
-  return n < 1000 ? `${n} B` : `${formatCount(n).replace(' k', ' kB').replace(/ ([MG])$/, ' $1B')}`;
+  const count = formatCount(n);
+  return /[GMk]$/.test(count) ? `${count}B` : `${count} B`;
 }
 
 export function formatMs(ms: number): string {

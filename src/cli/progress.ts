@@ -1,44 +1,44 @@
-import { Presets, SingleBar } from 'cli-progress';
 import type { Sink } from './output.js';
 
 /** How long a task must have taken before a bar appears: what ends sooner needs none. */
 const PATIENCE_MS = 1000;
+const REDRAW_MS = 100;
+const BAR_WIDTH = 24;
+const CLEAR_LINE = '\r\x1b[K';
 
 export interface Progress {
   /** Reports that `done` of the task's steps are behind it. */
   update(done: number): void;
-  /** Takes the bar away. */
-  stop(): void;
+  /** Takes the bar off the screen, until the next update or for good. */
+  clear(): void;
+}
+
+function remaining(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /** Progress of a task of `total` steps: a bar when `sink` is a terminal and the task takes over a second, else nothing. */
 export function progress(sink: Sink, label: string, total: number): Progress {
-  if (!sink.isTTY) return { update: () => {}, stop: () => {} };
-  const format = `${label} {bar} {value}/{total}  {eta_formatted} left`;
-  const bar = new SingleBar(
-    // Its own signal handlers would keep Ctrl-C from ending the process.
-    {
-      format,
-      stream: sink as NodeJS.WritableStream,
-      barsize: 24,
-      clearOnComplete: true,
-      hideCursor: false,
-      gracefulExit: false,
-    },
-    Presets.shades_classic,
-  );
   const began = performance.now();
+  let drawn = Number.NEGATIVE_INFINITY;
   let shown = false;
   return {
     update(done) {
-      if (shown) bar.update(done);
-      else if (performance.now() - began > PATIENCE_MS && done < total) {
-        bar.start(total, done);
-        shown = true;
-      }
+      const now = performance.now();
+      if (!sink.isTTY || now - began < PATIENCE_MS || now - drawn < REDRAW_MS || done >= total) return;
+      drawn = now;
+      shown = true;
+      const filled = Math.round((BAR_WIDTH * done) / total);
+      const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
+      const left = done > 0 ? `  ${remaining(((now - began) / done) * (total - done))} left` : '';
+      sink.write(`${CLEAR_LINE}${label} ${bar} ${done}/${total}${left}`);
     },
-    stop() {
-      if (shown) bar.stop();
+    clear() {
+      if (!shown) return;
+      sink.write(CLEAR_LINE);
+      shown = false;
+      drawn = Number.NEGATIVE_INFINITY;
     },
   };
 }

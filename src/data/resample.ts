@@ -77,7 +77,7 @@ function tapsOf(kernel: Kernel, inSize: number, outSize: number, from: number, c
 
 const rounded = (sum: number): number => {
   const value = (sum + (1 << (PRECISION - 1))) >> PRECISION;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
+  return Math.min(255, Math.max(0, value));
 };
 
 /** Rows `fromRow` to `fromRow + rows` of the input, resampled along x. */

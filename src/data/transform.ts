@@ -63,10 +63,7 @@ function normalisation({ mean, std }: Preprocessing): Float32Array[] {
 }
 
 /** Pictures as a network's input `[N, 3, size, size]`: resized, cut, normalised. */
-export function toTensor(
-  images: RgbImage | readonly RgbImage[],
-  preprocessing: Preprocessing = IMAGENET,
-): FloatTensor {
+export function toTensor(images: RgbImage | readonly RgbImage[], preprocessing: Preprocessing = IMAGENET): FloatTensor {
   const list: readonly RgbImage[] = 'data' in images ? [images] : images;
   const { size } = preprocessing;
   const plane = size * size;

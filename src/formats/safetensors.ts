@@ -6,6 +6,10 @@ import { messageOf, printable } from './text.js';
 /** The bound of the reference implementation: a header is read whole, so its length must not be the file's to choose. */
 const MAX_HEADER_BYTES = 100_000_000;
 
+const MAX_NESTING = 128;
+
+const WHITE_SPACE = new Set([' ', '\t', '\n', '\r']);
+
 type Bytes = Uint8Array<ArrayBuffer>;
 
 interface FileType {
@@ -69,41 +73,45 @@ function parseHeader(bytes: Uint8Array): { header: Record<string, unknown>; data
     fail('its header is not UTF-8');
   }
   if (!text.startsWith('{')) fail('its header does not begin with {');
+  let duplicate: string | undefined;
   try {
+    duplicate = duplicateKey(text);
     header = JSON.parse(text);
   } catch (error) {
     fail(`its header is not JSON (${messageOf(error)})`);
   }
   if (!isObject(header)) fail('its header is not a JSON object');
-  const duplicate = duplicateKey(text);
   if (duplicate !== undefined) fail(`its header has the key ${printable(duplicate)} twice`);
   return { header, dataStart: 8 + length };
 }
 
 /**
- * The first key that stands twice in the outermost object, of which JSON.parse silently keeps the last.
- * `text` is known to be valid JSON. A scan by hand: a regular expression overflows its stack on a long string.
+ * The first key that stands twice in the outermost object, of which JSON.parse silently keeps the last. Throws where the
+ * nesting is deeper than the reference implementation's parser allows, for which JSON.parse would take long.
+ * A scan by hand: a regular expression overflows its stack on a long string.
  */
 function duplicateKey(text: string): string | undefined {
   const keys = new Set<string>();
+  let duplicate: string | undefined;
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
-    if (c === '{' || c === '[') depth++;
-    else if (c === '}' || c === ']') depth--;
+    if (c === '{' || c === '[') {
+      if (++depth > MAX_NESTING) throw new SyntaxError('it is nested too deeply');
+    } else if (c === '}' || c === ']') depth--;
     else if (c === '"') {
       const start = i;
-      for (i++; text[i] !== '"'; i++) if (text[i] === '\\') i++;
+      for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === '\\') i++;
       if (depth !== 1) continue;
       let next = i + 1;
-      while (' \t\n\r'.includes(text[next])) next++;
+      while (WHITE_SPACE.has(text[next])) next++;
       if (text[next] !== ':') continue;
       const key: string = JSON.parse(text.slice(start, i + 1));
-      if (keys.has(key)) return key;
+      if (keys.has(key)) duplicate ??= key;
       keys.add(key);
     }
   }
-  return undefined;
+  return duplicate;
 }
 
 function parseEntry(name: string, value: unknown): Entry {

@@ -2,7 +2,7 @@ import { BinaryOperator } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
 
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 function arg(p: usize, i: i32): i32 {
   return load<i32>(p + (i << 2));
@@ -32,8 +32,8 @@ export function affine(p: usize, tid: i32, threads: i32): void {
 
 /** Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 activation. */
 export function unary(p: usize, tid: i32, threads: i32): void {
-  let rows = arg(p, 4);
-  let channels = arg(p, 5);
+  const rows = arg(p, 4);
+  const channels = arg(p, 5);
   const strideX = arg(p, 1);
   const strideY = arg(p, 3);
   const activation = arg(p, 6);
@@ -54,7 +54,7 @@ function unaryRow(x: usize, y: usize, count: i32, activation: i32): void {
   for (let i = 0; i < count; i += 4, x += 16, y += 16) storeLanes(y, activate(v128.load(x), activation), count - i);
 }
 
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 function combine(a: v128, b: v128, operator: i32): v128 {
   if (operator == BinaryOperator.Add) return f32x4.add(a, b);
@@ -105,7 +105,7 @@ function binaryRow(
 }
 
 /** Four values from `x[c * step]` on; only lanes before `to` are read where they are not neighbours. */
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 function gather(x: usize, c: i32, step: i32, to: i32): v128 {
   if (step == 1) return v128.load(x + (<usize>c << 2));

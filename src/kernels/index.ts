@@ -16,7 +16,7 @@ export function run(at: usize, end: usize, tid: i32, threads: i32, sync: usize, 
     const opcode = load<i32>(at);
     const args = at + 8;
     call(opcode, args, tid, threads);
-    at = args + (<usize>load<i32>(at, 4) << 2);
+    at = args + ((<usize>load<i32>(at, 4)) << 2);
     if (ASC_FEATURE_THREADS) arrive(sync, threads, mayWait);
   }
 }

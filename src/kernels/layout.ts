@@ -1,6 +1,6 @@
 import { first, last } from './share';
 
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 function arg(p: usize, i: i32): i32 {
   return load<i32>(p + (i << 2));

@@ -2,7 +2,7 @@
 // computed by one thread and in one order, whatever their number.
 
 /** The first unit of a thread's share of `units`, in whole multiples of `grain`. */
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 export function first(units: i32, grain: i32, tid: i32, threads: i32): i32 {
   const grains = (units + grain - 1) / grain;
@@ -10,7 +10,7 @@ export function first(units: i32, grain: i32, tid: i32, threads: i32): i32 {
 }
 
 /** One past the last unit of a thread's share. */
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 export function last(units: i32, grain: i32, tid: i32, threads: i32): i32 {
   return first(units, grain, tid + 1, threads);

@@ -1,7 +1,7 @@
 import { first, last } from './share';
 import { exp } from './vector';
 
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 function arg(p: usize, i: i32): i32 {
   return load<i32>(p + (i << 2));

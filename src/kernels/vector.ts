@@ -1,7 +1,7 @@
 import { Activation } from './opcodes';
 
 /** `a * b + c`: one rounding with relaxed SIMD, two without. */
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
@@ -9,7 +9,7 @@ export function madd(a: v128, b: v128, c: v128): v128 {
 }
 
 /** Stores the first `count` (1 to 4) lanes. */
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 @inline
 export function storeLanes(at: usize, v: v128, count: i32): void {
   if (count >= 4) {
@@ -50,12 +50,25 @@ function sigmoid(x: v128): v128 {
   return f32x4.div(one, f32x4.add(one, exp(f32x4.neg(x))));
 }
 
-/** An activation of four values; rare ones cost a call. */
-// @ts-ignore: decorator
+/** tanh x: an odd polynomial near zero, where the difference of exponentials would lose its digits (Cephes' tanhf). */
+function tanh(x: v128): v128 {
+  const z = f32x4.mul(x, x);
+  let p = f32x4.splat(-5.70498872745e-3);
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(2.06390887954e-2));
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(-5.37397155531e-2));
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(1.33314422036e-1));
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(-3.33332819422e-1));
+  const near = f32x4.add(f32x4.mul(f32x4.mul(p, z), x), x);
+  const far = f32x4.sub(f32x4.mul(f32x4.splat(2), sigmoid(f32x4.add(x, x))), f32x4.splat(1));
+  return v128.bitselect(near, far, f32x4.lt(f32x4.abs(x), f32x4.splat(0.625)));
+}
+
+/** An activation of four values; rare ones cost a call. `pmax` and `pmin` are one instruction and, in this order, keep a NaN. */
+// @ts-expect-error: decorator
 @inline
 export function activate(x: v128, activation: i32): v128 {
   if (activation == Activation.None) return x;
-  if (activation == Activation.Relu) return f32x4.max(x, f32x4.splat(0));
+  if (activation == Activation.Relu) return f32x4.pmax(x, f32x4.splat(0));
   return activateRare(x, activation);
 }
 
@@ -64,15 +77,15 @@ function activateRare(x: v128, activation: i32): v128 {
   const six = f32x4.splat(6);
   switch (activation) {
     case Activation.Relu6:
-      return f32x4.min(f32x4.max(x, zero), six);
+      return f32x4.pmin(f32x4.pmax(x, zero), six);
     case Activation.HardSigmoid:
-      return f32x4.div(f32x4.min(f32x4.max(f32x4.add(x, f32x4.splat(3)), zero), six), six);
+      return f32x4.div(f32x4.pmin(f32x4.pmax(f32x4.add(x, f32x4.splat(3)), zero), six), six);
     case Activation.HardSwish:
-      return f32x4.div(f32x4.mul(x, f32x4.min(f32x4.max(f32x4.add(x, f32x4.splat(3)), zero), six)), six);
+      return f32x4.div(f32x4.mul(x, f32x4.pmin(f32x4.pmax(f32x4.add(x, f32x4.splat(3)), zero), six)), six);
     case Activation.Sigmoid:
       return sigmoid(x);
     case Activation.Tanh:
-      return f32x4.sub(f32x4.mul(f32x4.splat(2), sigmoid(f32x4.add(x, x))), f32x4.splat(1));
+      return tanh(x);
     case Activation.LeakyRelu:
       return v128.bitselect(f32x4.mul(x, f32x4.splat(0.01)), x, f32x4.lt(x, zero));
     default:

@@ -152,7 +152,13 @@ function packedBias(bias: Value | undefined, start: number, count: number, to: L
  * Packs rows `start` to `start + count` of a weight `[O, C, taps]` into panels of 8 outputs, `[tap][channel][8]`, the last of 4 when at most 4
  * outputs are left: the order in which the kernel reads them.
  */
-export function packPanels(weight: Float32Array, start: number, count: number, channels: number, taps: number): Float32Array {
+export function packPanels(
+  weight: Float32Array,
+  start: number,
+  count: number,
+  channels: number,
+  taps: number,
+): Float32Array {
   const full = Math.floor(count / 8);
   const rest = count - full * 8;
   const restWidth = rest === 0 ? 0 : rest > 4 ? 8 : 4;
@@ -178,4 +184,3 @@ export function packDepthwise(weight: Float32Array, channels: number, taps: numb
   }
   return packed;
 }
-

@@ -144,7 +144,9 @@ export class Executor {
 function allocate(bytes: number, shared: boolean): WebAssembly.Memory {
   const pages = Math.ceil(bytes / PAGE);
   if (pages > 32768) {
-    throw new GhostkitError(`the model needs ${Math.ceil(bytes / 2 ** 20)} MiB for this input; at most 2048 can be addressed`);
+    throw new GhostkitError(
+      `the model needs ${Math.ceil(bytes / 2 ** 20)} MiB for this input; at most 2048 can be addressed`,
+    );
   }
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });

@@ -129,7 +129,8 @@ class GraphLowerer implements Lowering {
 
   constant(value: Value): Float32Array {
     const data = dataOf(value);
-    if (!data) throw new GhostkitError(`${this.label}: ${nameOf(value) ?? value.op.name} must be constant to be packed`);
+    if (!data)
+      throw new GhostkitError(`${this.label}: ${nameOf(value) ?? value.op.name} must be constant to be packed`);
     return data;
   }
 

@@ -1,7 +1,7 @@
 import type { Arg, Buffer } from '../graph/lowering.js';
 import type { Shape } from '../tensor/tensor.js';
 import type { LoweredGraph, Port } from './lower.js';
-import { align, ALIGNMENT, type Lifetime, planMemory } from './memory-plan.js';
+import { ALIGNMENT, align, type Lifetime, planMemory } from './memory-plan.js';
 
 /** Where a graph input or output lies in the executor's memory: `shape` in row-major order from `address` (bytes). */
 export interface ProgramPort {
@@ -50,7 +50,11 @@ export function assemble(lowered: LoweredGraph): Program {
   const total = activationsStart + plan.bytes + ALIGNMENT;
 
   const { words, calls } = encode(lowered, addresses, length);
-  const port = ({ name, shape, place }: Port): ProgramPort => ({ name, shape, address: addressOf(addresses, place.buffer) });
+  const port = ({ name, shape, place }: Port): ProgramPort => ({
+    name,
+    shape,
+    address: addressOf(addresses, place.buffer),
+  });
   return {
     words,
     address: PROGRAM_ADDRESS,

@@ -96,6 +96,8 @@ describe('malformed files', () => {
     ['a header longer than the file', safetensorsFile({ w }, data, 5000), /claims 5000 bytes of a file of/],
     ['an absurd header length', safetensorsFile({ w }, data, 2n ** 63n), /the limit is 100000000/],
     ['a header that is not JSON', safetensorsFile('{"w"', data), /not JSON/],
+    ['a header nested beyond reason', safetensorsFile(`{"w":${'['.repeat(1e5)}`, data), /nested too deeply/],
+    ['a header that ends in a string', safetensorsFile('{"w": "', data), /not JSON/],
     ['a header that is a list', safetensorsFile('[]', data), /does not begin with/],
     ['a header that is not UTF-8', safetensorsFile('{}', data).fill(0xff, 9, 10), /not UTF-8/],
     ['data beyond the tensors', safetensorsFile({ w }, floats(1, 2, 3)), /take 8 bytes, the file has 12/],

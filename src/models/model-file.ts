@@ -1,30 +1,32 @@
+import { z } from 'zod';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { loadState } from '../formats/checkpoint.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
-import { emptyDeployed } from '../models/deployed.js';
-import {
-  createModel,
-  findModel,
-  listModels,
-  type ModelEntry,
-  type ModelOptions,
-  remapKeys,
-} from '../models/registry.js';
 import type { Classifier } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Shape, sameShape, type Tensor } from '../tensor/tensor.js';
+import { emptyDeployed } from './deployed.js';
+import { createModel, findModel, listModels, type ModelEntry, type ModelOptions, remapKeys } from './registry.js';
 
 export type Form = 'training' | 'deploy';
 
 /** What ghostkit writes into the metadata of its own files. */
 export const METADATA = {
   model: 'ghostkit.model',
-  width: 'ghostkit.width',
+  options: 'ghostkit.options',
   form: 'ghostkit.form',
   labels: 'ghostkit.labels',
 } as const;
 
+/** What a file may say of its model: it is a stranger's, so it is checked, and no number in it can ask for much memory. */
+const OPTIONS = z.strictObject({
+  width: z.number().positive().max(10).optional(),
+  reparam: z.enum(['bn', 'identity', 'bn+identity', 'none', 'merged']).optional(),
+  epsilon: z.number().positive().max(1).optional(),
+});
+
 type State = ReadonlyMap<string, Tensor>;
+type Metadata = Readonly<Record<string, string>>;
 
 /** Which network a state dict is of. */
 export interface Guess {
@@ -41,25 +43,6 @@ export interface LoadedModel extends Guess {
   readonly labels?: readonly string[];
 }
 
-/** An entry for a name given by a person; the error of an unknown one says where the known ones are listed. */
-export function entryFor(name: string): ModelEntry {
-  try {
-    return findModel(name);
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(error.message.replace('see listModels()', 'ghostkit models lists them'));
-  }
-}
-
-export function isModelName(name: string): boolean {
-  try {
-    findModel(name);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** How a model is called whose width need not be its entry's. */
 export function titleOf({ entry, options }: Pick<Guess, 'entry' | 'options'>): string {
   const { width = entry.width } = options;
@@ -69,8 +52,10 @@ export function titleOf({ entry, options }: Pick<Guess, 'entry' | 'options'>): s
 /** The classes and input channels that a state dict was made for, by its last and first weights. */
 function ends(model: Classifier, state: State): { classes?: number; inChannels?: number } {
   const keys = [...model.stateShapes().keys()];
-  const first = state.get(keys[0])?.shape;
-  const last = state.get(keys.findLast((key) => key.endsWith('.weight')) ?? '')?.shape;
+  // A shape without elements costs a file nothing, so what it claims is not believed.
+  const shapeOf = (key = '') => (state.get(key)?.data.length ? state.get(key)?.shape : undefined);
+  const first = shapeOf(keys[0]);
+  const last = shapeOf(keys.findLast((key) => key.endsWith('.weight')));
   return {
     ...(last?.length === 2 && { classes: last[0] }),
     ...(first?.length === 4 && { inChannels: first[1] }),
@@ -87,8 +72,8 @@ function fits(expected: ReadonlyMap<string, Shape>, state: State): boolean {
   );
 }
 
-/** The network of an entry, for the classes and channels of a state dict. */
-function modelFor({ entry, options, form }: Guess, state: State): { model: Classifier; state: State } {
+/** The network of a guess, for the classes and channels of a state dict, and that state dict under its keys. */
+export function modelFor({ entry, options, form }: Guess, state: State): { model: Classifier; state: State } {
   const create = (ends: ModelOptions) => createModel(entry.name, { ...options, ...ends });
   const remapped = form === 'deploy' ? state : remapKeys(entry.name, state);
   const model = create(ends(create({}), remapped));
@@ -109,20 +94,16 @@ function isOf(guess: Guess, state: State): boolean {
   return fits(model.stateShapes(), remapped);
 }
 
-const formIn = (metadata: Readonly<Record<string, string>>): Form =>
-  metadata[METADATA.form] === 'deploy' ? 'deploy' : 'training';
+const formIn = (metadata: Metadata): Form => (metadata[METADATA.form] === 'deploy' ? 'deploy' : 'training');
 
 const WIDTHS = Array.from({ length: 60 }, (_, i) => (i + 1) / 20);
 
 /** Which registered network a state dict is of, of another width if need be; undefined if of none. */
-export function guessModel(state: State, metadata: Readonly<Record<string, string>> = {}): Guess | undefined {
+export function guessModel(state: State, metadata: Metadata = {}): Guess | undefined {
   const form = formIn(metadata);
   const named = metadata[METADATA.model];
-  if (named && isModelName(named)) {
-    const entry = findModel(named);
-    const width = Number(metadata[METADATA.width] ?? entry.width);
-    return { entry, options: width > 0 && width !== entry.width ? { width } : {}, form };
-  }
+  const entry = named === undefined ? undefined : listModels().find(({ name }) => name === named);
+  if (entry) return { entry, options: optionsIn(metadata), form };
   if (form === 'deploy') return undefined;
   const candidates = listModels().flatMap((entry) => guessesOf(entry, form, state));
   const exact = candidates.find((guess) => isOf(guess, state));
@@ -136,16 +117,39 @@ export function guessModel(state: State, metadata: Readonly<Record<string, strin
 const guessesOf = (entry: ModelEntry, form: Form, state: State): Guess[] =>
   variantsOf(entry, state).map((options) => ({ entry, options, form }));
 
-function labelsIn(path: string, metadata: Readonly<Record<string, string>>): string[] | undefined {
+function optionsIn(metadata: Metadata): ModelOptions {
+  try {
+    return OPTIONS.parse(JSON.parse(metadata[METADATA.options] ?? '{}'));
+  } catch {
+    throw new GhostkitError(`the metadata ${METADATA.options} is not valid`);
+  }
+}
+
+/** What a file of `model` says, so that {@link loadModel} needs no name for it. */
+export function metadataOf({ entry, options, form, labels }: Guess & { labels?: readonly string[] }): Metadata {
+  return {
+    [METADATA.model]: entry.name,
+    [METADATA.form]: form,
+    ...(Object.keys(options).length > 0 && { [METADATA.options]: JSON.stringify(options) }),
+    ...(labels && { [METADATA.labels]: JSON.stringify(labels) }),
+  };
+}
+
+function labelsIn(metadata: Metadata, classes: number): string[] | undefined {
   const text = metadata[METADATA.labels];
   if (text === undefined) return undefined;
+  let labels: unknown;
   try {
-    const labels: unknown = JSON.parse(text);
-    if (Array.isArray(labels) && labels.every((label) => typeof label === 'string')) return labels;
+    labels = JSON.parse(text);
   } catch {
-    // Falls through to the message.
+    // Said below, like JSON of another kind.
   }
-  throw new GhostkitError(`${path}: the labels in its metadata are not a JSON list of names`);
+  if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) {
+    throw new GhostkitError(`the metadata ${METADATA.labels} is not a JSON list of names`);
+  }
+  if (labels.length !== classes)
+    throw new GhostkitError(`its metadata has ${labels.length} labels for ${classes} classes`);
+  return labels;
 }
 
 export interface LoadModelOptions {
@@ -155,31 +159,46 @@ export interface LoadModelOptions {
 }
 
 /**
- * The network whose weights a checkpoint file holds, with them.
+ * What a checkpoint file holds, and the network that its weights are of with them; no network when no name is given and they
+ * are of none that is known.
  *
- * @throws GhostkitError when the file cannot be read, when the weights are not those of the named model (it says of which
- * they are, if of a known one), or when no name is given and they are of no known model.
+ * @throws GhostkitError when the file cannot be read, or when the weights are not those of the named model: it says of which
+ * they are, if of a known one.
  */
-export async function loadModel(path: string, { name, prefer }: LoadModelOptions = {}): Promise<LoadedModel> {
-  const entry = name === undefined ? undefined : entryFor(name);
+export async function openCheckpoint(
+  path: string,
+  { name, prefer }: LoadModelOptions = {},
+): Promise<{ checkpoint: Checkpoint; loaded?: LoadedModel }> {
+  const entry = name === undefined ? undefined : findModel(name);
   const checkpoint = await readCheckpoint(path, { prefer });
-  const { state, metadata } = checkpoint;
-  const guess = guessModel(state, metadata);
-  const chosen = entry ? guessFor(entry, state, metadata) : guess;
-  if (!chosen) throw new GhostkitError(`${path}: these are not the weights of a known model; name it with --model`);
-  const { model, state: remapped } = modelFor(chosen, state);
-  const hint = guess && guess.entry !== chosen.entry ? `these are the weights of ${titleOf(guess)}` : undefined;
   try {
-    model.assign(loadState(model.stateShapes(), remapped, { hint }));
+    return { checkpoint, loaded: load(checkpoint, entry) };
   } catch (error) {
     if (!(error instanceof GhostkitError)) throw error;
     throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
   }
-  return { ...chosen, model, checkpoint, labels: labelsIn(path, metadata) };
+}
+
+/** Like {@link openCheckpoint}, for whoever needs the network. */
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  const { loaded } = await openCheckpoint(path, options);
+  if (!loaded) throw new GhostkitError(`${path}: these are not the weights of a network that ghostkit knows`);
+  return loaded;
+}
+
+function load(checkpoint: Checkpoint, entry: ModelEntry | undefined): LoadedModel | undefined {
+  const { state, metadata } = checkpoint;
+  const guess = guessModel(state, metadata);
+  const chosen = entry ? guessFor(entry, state, metadata) : guess;
+  if (!chosen) return undefined;
+  const { model, state: remapped } = modelFor(chosen, state);
+  const hint = guess && titleOf(guess) !== titleOf(chosen) ? `these are the weights of ${titleOf(guess)}` : undefined;
+  model.assign(loadState(model.stateShapes(), remapped, { hint }));
+  return { ...chosen, model, checkpoint, labels: labelsIn(metadata, model.numClasses) };
 }
 
 /** The named model, in the variant that fits if there is one. */
-function guessFor(entry: ModelEntry, state: State, metadata: Readonly<Record<string, string>>): Guess {
+function guessFor(entry: ModelEntry, state: State, metadata: Metadata): Guess {
   const guesses = guessesOf(entry, formIn(metadata), state);
   return guesses.find((guess) => isOf(guess, state)) ?? guesses[0];
 }

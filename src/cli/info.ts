@@ -1,0 +1,141 @@
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { readBytes } from '../data/files.js';
+import { readCheckpoint } from '../formats/checkpoint-file.js';
+import { printable } from '../formats/text.js';
+import { parameterOp } from '../graph/leaves.js';
+import { isOp, topological, type Value } from '../graph/value.js';
+import { guessModel, modelFor, titleOf } from '../models/model-file.js';
+import { createModel, type ModelEntry } from '../models/registry.js';
+import { Parameter } from '../nn/module.js';
+import { trace } from '../nn/trace.js';
+import { sizeOf } from '../tensor/tensor.js';
+import { type CommandFactory, type CommonOptions, command, preferOption } from './command.js';
+import { entryFor, isModelName } from './model-name.js';
+import { sizesOf } from './models.js';
+import { formatBytes, formatCount, formatPairs, formatTable, type Io, printJson, styleFor } from './output.js';
+
+const FORMATS = {
+  safetensors: 'safetensors',
+  'pytorch-zip': 'PyTorch',
+  'pytorch-legacy': 'PyTorch, the format before 1.6',
+};
+
+/** A line of a table holds no more of a metadata value. */
+const SHOWN = 60;
+
+interface InfoOptions extends CommonOptions {
+  prefer?: 'ema' | 'model';
+}
+
+/** The types in a safetensors file that is known to be valid; what was read from it is widened to float32. */
+async function storedTypes(path: string): Promise<string[]> {
+  const bytes = await readBytes(path);
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<
+    string,
+    { dtype: string }
+  >;
+  return Object.entries(header).flatMap(([name, { dtype }]) => (name === '__metadata__' ? [] : [dtype]));
+}
+
+async function infoFile(io: Io, path: string, { json, prefer }: InfoOptions): Promise<void> {
+  const { state, metadata, source, format } = await readCheckpoint(path, { prefer });
+  const { size: bytes } = await stat(path);
+  const tensors = [...state.values()];
+  const stored = format === 'safetensors' ? await storedTypes(path) : tensors.map(({ dtype }) => dtype);
+  const dtypes: Record<string, number> = {};
+  for (const dtype of stored) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+  const elements = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const guess = guessModel(state, metadata);
+  const classes = guess && modelFor(guess, state).model.numClasses;
+  const model = guess && { name: guess.entry.name, ...guess.options, form: guess.form, classes };
+  if (json) {
+    printJson(io, { path, format, source, bytes, tensors: tensors.length, dtypes, elements, model, metadata });
+    return;
+  }
+  const style = styleFor(io.out);
+  const types = Object.entries(dtypes).map(([dtype, count]) => `${count} ${dtype}`);
+  const merged = guess?.options.reparam === 'merged' ? ', branches merged' : '';
+  const lines: [string, string][] = [
+    ['format', FORMATS[format]],
+    ['size', formatBytes(bytes)],
+    ['weights', source === 'root' ? 'the file itself' : source],
+    ['tensors', `${tensors.length} (${types.join(', ')}), ${formatCount(elements)} elements`],
+    ['model', guess ? `${titleOf(guess)}, ${guess.form} form${merged}, ${classes} classes` : 'none that is known'],
+  ];
+  for (const [i, [key, value]] of Object.entries(metadata).entries()) {
+    lines.push([i === 0 ? 'metadata' : '', `${printable(key, SHOWN)} = ${printable(value, SHOWN)}`]);
+  }
+  io.out.write(formatPairs(lines, style));
+}
+
+/** Parameters and multiply-accumulates between one stage's output and the next, in order. */
+function stagesOf(entry: ModelEntry) {
+  const { outputs } = trace(createModel(entry.name), { input: [1, 3, 224, 224], features: true });
+  const seen = new Set<Value>();
+  return Object.entries(outputs).map(([name, output]) => {
+    const own = topological([output]).filter((value) => !seen.has(value));
+    for (const value of own) seen.add(value);
+    const parameters = own.reduce((sum, value) => {
+      const parameter = isOp(value, parameterOp) ? value.attrs.parameter : undefined;
+      return parameter instanceof Parameter && parameter.learnable ? sum + sizeOf(parameter.shape) : sum;
+    }, 0);
+    const macs = own.reduce((sum, value) => sum + (value.op.macs?.(value) ?? 0), 0);
+    return { name, output: output.shape.slice(1), parameters, macs };
+  });
+}
+
+function infoModel(io: Io, name: string, { json }: InfoOptions): void {
+  const entry = entryFor(name);
+  const stages = stagesOf(entry);
+  const { training, deploy } = sizesOf(entry);
+  if (json) {
+    const { family, width, aliases, paper } = entry;
+    printJson(io, { name: entry.name, family, width, aliases, paper, training, deploy, stages });
+    return;
+  }
+  const style = styleFor(io.out);
+  const { paper } = entry;
+  const accuracy = paper && `${paper.top1} % top-1${paper.top5 ? `, ${paper.top5} % top-5` : ''} on ImageNet`;
+  io.out.write(
+    formatPairs(
+      [
+        ['model', entry.name],
+        ['also', entry.aliases.join(', ')],
+        ['parameters', `${formatCount(training.parameters)}, in deploy form ${formatCount(deploy.parameters)}`],
+        ['MACs', `${formatCount(deploy.macs)} for a picture of 224x224`],
+        ...(paper && accuracy
+          ? ([
+              ['paper', accuracy],
+              ['', paper.source],
+            ] as [string, string][])
+          : []),
+      ],
+      style,
+    ),
+  );
+  const right = (title: string) => ({ title, align: 'right' }) as const;
+  const rows = stages.map(({ name, output, parameters, macs }) => [
+    name,
+    output.join(' x '),
+    formatCount(parameters),
+    formatCount(macs),
+  ]);
+  io.out.write('\n');
+  io.out.write(formatTable([{ title: 'up to' }, right('output'), right('parameters'), right('MACs')], rows, style));
+}
+
+export const infoCommand: CommandFactory = (io) =>
+  command('info', 'tell what a checkpoint holds, or what a network is made of', [
+    'info repghostnet_1_0x_43M_74.2.pth.tar',
+    'info ghostnet_100',
+  ])
+    .argument('<file-or-model>', 'a checkpoint file, or the name of a network')
+    .addOption(preferOption())
+    .action(async (target: string, options: InfoOptions) => {
+      if (existsSync(target)) return infoFile(io, target, options);
+      // What cannot be a name was meant as a file: reading it says that there is none.
+      if (!isModelName(target) && /[/\\]|\.\w+$/.test(target)) return infoFile(io, target, options);
+      return infoModel(io, target, options);
+    });

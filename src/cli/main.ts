@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+import { SIGNAL_EXIT_CODES } from './errors.js';
+import { runCli } from './program.js';
+
+// Leaving by `exit` runs what removes half-written files; the default of a signal would not.
+for (const [signal, code] of Object.entries(SIGNAL_EXIT_CODES)) process.on(signal, () => process.exit(code));
+
+// A reader that has seen enough (`ghostkit models | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
+process.exitCode = await runCli(process.argv.slice(2), { out: process.stdout, err: process.stderr });

@@ -1,0 +1,191 @@
+import { Option } from 'commander';
+import { loadImage } from '../data/image.js';
+import type { RgbImage } from '../data/resample.js';
+import { IMAGENET, type Preprocessing, toTensor } from '../data/transform.js';
+import { printable } from '../formats/text.js';
+import { loadModel, titleOf } from '../models/model-file.js';
+import { type CompiledModel, compile } from '../nn/compile.js';
+import { GhostkitError } from '../tensor/error.js';
+import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
+import { UsageError } from './errors.js';
+import { readLabels } from './labels.js';
+import { entryFor, isModelName } from './model-name.js';
+import { formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
+import { expandPictures, type Picture } from './pictures.js';
+import { progress } from './progress.js';
+
+interface PredictOptions extends CommonOptions {
+  weights?: string;
+  labels?: string;
+  top: number;
+  threads: number;
+  size: number;
+  interpolation?: Preprocessing['interpolation'];
+  batch: number;
+  prefer?: 'ema' | 'model';
+}
+
+interface Guess {
+  readonly class: number;
+  readonly label?: string;
+  readonly probability: number;
+}
+
+interface Prediction {
+  readonly path: string;
+  readonly top?: readonly Guess[];
+  readonly error?: string;
+}
+
+/** `predict MODEL pictures…` or `predict --weights FILE pictures…`: the first argument may be either. */
+function splitArguments(args: readonly string[], weights: string | undefined): { name?: string; pictures: string[] } {
+  const [first, ...others] = args;
+  if (!isModelName(first)) {
+    if (weights) return { pictures: [...args] };
+    // A picture in the place of the model: the nearest model's name would be no help.
+    if (/[/\\]|\.\w+$/.test(first)) throw new UsageError(`${first} is not a model; name one, or give --weights FILE`);
+    throw entryError(first);
+  }
+  if (others.length === 0) throw new UsageError('no picture is given');
+  return { name: first, pictures: others };
+}
+
+function entryError(name: string): unknown {
+  try {
+    entryFor(name);
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+/** The best `count` classes. The softmax is taken in double precision. */
+function best(logits: Float32Array, count: number, labels: readonly string[] | undefined): Guess[] {
+  const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const powers = Float64Array.from(logits, (v) => Math.exp(v - highest));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  const order = Array.from(powers.keys()).sort((a, b) => powers[b] - powers[a]);
+  return order.slice(0, count).map((i) => ({
+    class: i,
+    ...(labels && { label: labels[i] }),
+    probability: powers[i] / sum,
+  }));
+}
+
+type Loaded = Picture & { readonly image?: RgbImage };
+
+async function load({ path, error }: Picture): Promise<Loaded> {
+  if (error) return { path, error };
+  try {
+    return { path, image: await loadImage(path) };
+  } catch (reason) {
+    if (!(reason instanceof GhostkitError)) throw reason;
+    return { path, error: reason.message };
+  }
+}
+
+/** Predicts one picture after another, `batch` at a time, while the next ones are being read. */
+async function* predictions(
+  net: CompiledModel,
+  pictures: readonly Picture[],
+  preprocessing: Preprocessing,
+  batch: number,
+  describe: (logits: Float32Array) => Guess[],
+): AsyncGenerator<Prediction> {
+  const groups = Array.from({ length: Math.ceil(pictures.length / batch) }, (_, i) =>
+    pictures.slice(i * batch, (i + 1) * batch),
+  );
+  const start = (i: number) => Promise.all((groups[i] ?? []).map(load));
+  let next = start(0);
+  for (const i of groups.keys()) {
+    const group = await next;
+    next = start(i + 1);
+    const images = group.flatMap(({ image }) => (image ? [image] : []));
+    let rows: Float32Array[] = [];
+    if (images.length > 0) {
+      // What a short group leaves empty is computed and not read.
+      const input = new Float32Array(batch * 3 * preprocessing.size ** 2);
+      input.set(toTensor(images, preprocessing).data);
+      const { data, shape } = net.run({ image: input }).logits;
+      rows = images.map((_, n) => data.subarray(n * shape[1], (n + 1) * shape[1]));
+    }
+    for (const { path, image, error } of group) {
+      const logits = image && rows.shift();
+      yield logits ? { path, top: describe(logits) } : { path, error };
+    }
+  }
+}
+
+/** Above their guesses for several, and without for one: a picture's name. */
+function show(io: Io, { path, top = [] }: Prediction, several: boolean): void {
+  const style = styleFor(io.out);
+  const name = ({ class: i, label }: Guess) => (label === undefined ? `class ${i}` : printable(label));
+  if (top.length === 1) {
+    io.out.write(
+      `${several ? `${printable(path, 500)}  ` : ''}${name(top[0])}  ${formatPercent(top[0].probability)}\n`,
+    );
+    return;
+  }
+  if (several) io.out.write(`${style('bold', printable(path, 500))}\n`);
+  const rows = top.map((guess) => [formatPercent(guess.probability), name(guess)]);
+  const table = formatTable([{ title: '', align: 'right' }, { title: '' }], rows);
+  io.out.write(several ? `${table.replace(/^/gm, '  ').trimEnd()}\n` : table);
+}
+
+async function predict(io: Io, args: readonly string[], options: PredictOptions): Promise<number> {
+  const { name, pictures: given } = splitArguments(args, options.weights);
+  if (!options.weights) {
+    throw new GhostkitError(`${name}: no weights come with ghostkit yet; give a checkpoint with --weights FILE`);
+  }
+  const source = await loadModel(options.weights, { name, prefer: options.prefer });
+  const { model, entry } = source;
+  if (model.inChannels !== 3) {
+    throw new GhostkitError(`${options.weights}: the model takes ${model.inChannels} channels, pictures have 3`);
+  }
+  const labels = options.labels ? await readLabels(options.labels, model.numClasses) : source.labels;
+  const pictures = await expandPictures(given);
+  const preprocessing: Preprocessing = {
+    ...IMAGENET,
+    size: options.size,
+    // As each paper's own code evaluates.
+    interpolation: options.interpolation ?? (entry.family === 'ghostnet' ? 'bilinear' : 'bicubic'),
+  };
+  const batch = Math.min(options.batch, pictures.length);
+  const input = [batch, 3, options.size, options.size];
+  const net = await compile(model, { input, threads: options.threads });
+  const results: Prediction[] = [];
+  const bar = progress(io.err, 'pictures', pictures.length);
+  const describe = (logits: Float32Array) => best(logits, options.top, labels);
+  for await (const prediction of predictions(net, pictures, preprocessing, batch, describe)) {
+    results.push(prediction);
+    bar.clear();
+    if (prediction.error) io.err.write(`error: ${prediction.error}\n`);
+    else if (!options.json) show(io, prediction, pictures.length > 1);
+    bar.update(results.length);
+  }
+  bar.clear();
+  net.close();
+  if (options.json) printJson(io, { model: titleOf(source), form: source.form, preprocessing, predictions: results });
+  return results.some(({ error }) => error) ? 1 : 0;
+}
+
+export const predictCommand: CommandFactory = (io, exit) =>
+  command('predict', 'tell what is on pictures', [
+    'predict --weights repghostnet.safetensors cat.jpg',
+    "predict ghostnet_100 --weights ghostnet.pth --labels imagenet.txt --top 3 'photos/*.jpg'",
+  ])
+    .argument('<model-or-picture...>', 'a network, unless its weights tell; then pictures: files, globs, folders')
+    .option('--weights <file>', 'a checkpoint: safetensors, or what torch.save wrote')
+    .option('--labels <file>', 'names of the classes: one a line, or a JSON array or object')
+    .option('--top <k>', 'how many classes to show', positiveInteger, 5)
+    .option('--threads <n>', 'threads that share the work', positiveInteger, 1)
+    .option('--size <pixels>', 'side of the square that the network sees', positiveInteger, IMAGENET.size)
+    .addOption(
+      new Option('--interpolation <kind>', "how pictures are resized (default: as in the network's paper)").choices([
+        'bilinear',
+        'bicubic',
+      ]),
+    )
+    .option('--batch <n>', 'pictures that are computed together', positiveInteger, 1)
+    .addOption(preferOption())
+    .action(async (args: string[], options: PredictOptions) => exit(await predict(io, args, options)));
