@@ -84,7 +84,7 @@ async function parity(file) {
     if (!kind) throw new Error(`unknown kind of golden file (model ${JSON.stringify(golden.model)})`);
     return await kind.run(golden);
   } catch (error) {
-    return { ok: false, error: error instanceof Error ? error.message : String(error) };
+    return { maxError: null, bound: BOUND, ok: false, error: error instanceof Error ? error.message : String(error) };
   }
 }
 

@@ -34,10 +34,8 @@ const TAGS = {
 /** `repghostnet_norep_0_58x` or `ghostnet-0.5`: ablations by their tags, the width by the number at the end. */
 function fromName(name) {
   const options = {};
-  for (const tag of String(name ?? '')
-    .toLowerCase()
-    .split(/[_\-\s]/))
-    Object.assign(options, TAGS[tag]);
+  const tags = String(name ?? '').split(/[_\-\s]/);
+  for (const tag of tags) Object.assign(options, TAGS[tag.toLowerCase()]);
   const width = /[_\-\s](\d+)[_.](\d+)x?$/i.exec(name ?? '');
   if (width) options.width = Number(`${width[1]}.${width[2]}`);
   return options;

@@ -1,12 +1,12 @@
 import { cpus } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { Option } from 'commander';
-import type { Form } from '../models/model-file.js';
+import type { Form } from '../models/identify.js';
 import { assignNamedWeights, namedInput } from '../models/named-weights.js';
 import { createModel } from '../models/registry.js';
 import { type CompiledModel, compile } from '../nn/compile.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger } from './command.js';
-import { entryFor } from './model-name.js';
+import { entryFor } from './model-source.js';
 import {
   formatBytes,
   formatCount,

@@ -1,12 +1,12 @@
 import { writeFileAtomic } from '../formats/atomic.js';
 import { writeSafetensors } from '../formats/safetensors.js';
 import { DeployedClassifier } from '../models/deployed.js';
-import { type LoadedModel, metadataOf, openCheckpoint, titleOf } from '../models/model-file.js';
+import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type CommandFactory, type CommonOptions, command, preferOption } from './command.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
-import { entryFor } from './model-name.js';
+import { openCheckpoint } from './model-source.js';
 import { formatBytes, type Io, printJson } from './output.js';
 
 interface ConvertOptions extends CommonOptions {
@@ -25,7 +25,6 @@ function deployed(loaded: LoadedModel): LoadedModel {
 async function convert(io: Io, input: string, output: string, options: ConvertOptions): Promise<void> {
   if (!output.endsWith('.safetensors'))
     throw new UsageError(`${output}: the name of the output must end in .safetensors`);
-  if (options.model) entryFor(options.model);
   const { checkpoint, loaded } = await openCheckpoint(input, { name: options.model, prefer: options.prefer });
   if (!loaded && (options.deploy || options.labels)) {
     throw new GhostkitError(`${input}: these are not the weights of a known network, so ghostkit can only copy them`);

@@ -5,13 +5,13 @@ import { readCheckpoint } from '../formats/checkpoint-file.js';
 import { printable } from '../formats/text.js';
 import { parameterOp } from '../graph/leaves.js';
 import { isOp, topological, type Value } from '../graph/value.js';
-import { guessModel, modelFor, titleOf } from '../models/model-file.js';
+import { guessModel, modelFor, titleOf } from '../models/identify.js';
 import { createModel, type ModelEntry } from '../models/registry.js';
 import { Parameter } from '../nn/module.js';
 import { trace } from '../nn/trace.js';
 import { sizeOf } from '../tensor/tensor.js';
 import { type CommandFactory, type CommonOptions, command, preferOption } from './command.js';
-import { entryFor, isModelName } from './model-name.js';
+import { entryFor, isModelName } from './model-source.js';
 import { sizesOf } from './models.js';
 import { formatBytes, formatCount, formatPairs, formatTable, type Io, printJson, styleFor } from './output.js';
 

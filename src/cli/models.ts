@@ -47,11 +47,8 @@ export const modelsCommand: CommandFactory = (io) =>
         paper?.top5 ? paper.top5.toFixed(1) : '',
       ]);
       io.out.write(formatTable(columns, rows, style));
-      io.out.write(
-        style(
-          'dim',
-          '\nMACs of one 224x224 picture, the same in both forms. Accuracy on ImageNet in percent, from the papers.\n',
-        ),
-      );
+      const note =
+        'MACs of one 224x224 picture, the same in both forms. Top-1 and top-5 accuracy on\nImageNet in percent, as the papers report them.';
+      io.out.write(`\n${note.replace(/^.*$/gm, (line) => style('dim', line))}\n`);
     },
   );

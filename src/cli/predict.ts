@@ -1,15 +1,16 @@
+import { existsSync } from 'node:fs';
 import { Option } from 'commander';
 import { loadImage } from '../data/image.js';
 import type { RgbImage } from '../data/resample.js';
 import { IMAGENET, type Preprocessing, toTensor } from '../data/transform.js';
 import { printable } from '../formats/text.js';
-import { loadModel, titleOf } from '../models/model-file.js';
+import { titleOf } from '../models/identify.js';
 import { type CompiledModel, compile } from '../nn/compile.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
-import { entryFor, isModelName } from './model-name.js';
+import { entryFor, isModelName, loadModel } from './model-source.js';
 import { formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
 import { expandPictures, type Picture } from './pictures.js';
 import { progress } from './progress.js';
@@ -37,26 +38,19 @@ interface Prediction {
   readonly error?: string;
 }
 
+/** Whether an argument that is no model's name was meant as a picture rather than as a name. */
+const isPicture = (argument: string) => existsSync(argument) || /[/\\*?[{]|\.[a-z]\w+$/i.test(argument);
+
 /** `predict MODEL pictures…` or `predict --weights FILE pictures…`: the first argument may be either. */
 function splitArguments(args: readonly string[], weights: string | undefined): { name?: string; pictures: string[] } {
   const [first, ...others] = args;
-  if (!isModelName(first)) {
+  if (!isModelName(first) && isPicture(first)) {
     if (weights) return { pictures: [...args] };
-    // A picture in the place of the model: the nearest model's name would be no help.
-    if (/[/\\]|\.\w+$/.test(first)) throw new UsageError(`${first} is not a model; name one, or give --weights FILE`);
-    throw entryError(first);
+    throw new UsageError(`${first} is no model; name one before the pictures, or give --weights FILE`);
   }
+  const { name } = entryFor(first);
   if (others.length === 0) throw new UsageError('no picture is given');
-  return { name: first, pictures: others };
-}
-
-function entryError(name: string): unknown {
-  try {
-    entryFor(name);
-  } catch (error) {
-    return error;
-  }
-  return undefined;
+  return { name, pictures: others };
 }
 
 /** The best `count` classes. The softmax is taken in double precision. */

@@ -25,7 +25,7 @@ function explain(name: string, error: unknown): GhostkitError {
     .replace(/^Input (buffer|file) has corrupt header: /, '')
     .replace(/^\w+: /, '')
     .replace(/[.:\s]+$/, '');
-  const what = /unsupported image format|buffer is empty/i.test(reason)
+  const what = /unsupported image format|is empty$/i.test(reason)
     ? `not a picture (${READABLE})`
     : `the picture is damaged or cut off (${printable(reason)})`;
   return new GhostkitError(`${name}: ${what}`, { cause: error });

@@ -1,6 +1,6 @@
-import { indirection } from './indirection';
+import { BLOCK, indirection } from './indirection';
 import { first, last } from './share';
-import { row1x8, row1x32, tile4x8, tile8x4 } from './tiles';
+import { row1x32, row1x8, tile4x8, tile6x8, tile8x4 } from './tiles';
 
 // Convolution as an indirect matrix product (Dukhan, "The Indirect Convolution Algorithm", 2019): every output pixel has one pointer
 // for each tap of the kernel, to the input pixel under it or to zeros outside the image, so pointwise, strided, padded and dilated
@@ -11,8 +11,8 @@ import { row1x8, row1x32, tile4x8, tile8x4 } from './tiles';
 // 13 14 stride, 15 16 padding top and left, 17 18 dilation, 19 weights, 20 bias, 21 residual or 0, 22 its row stride,
 // 23 scale [N,C] or 0, 24 its row stride, 25 activation, 26 zeros (at least C), 27 scratch, 28 its bytes for each thread.
 
-/** Rows of one block: its pointers and inputs stay in the cache while all panels pass over it. */
-const BLOCK: i32 = 64;
+/** Whether tiles are six rows high: worth it only where multiply and add are one instruction. */
+const WIDE: bool = ASC_FEATURE_RELAXED_SIMD;
 
 // @ts-expect-error: decorator
 @inline
@@ -29,13 +29,13 @@ export function conv(p: usize, tid: i32, threads: i32): void {
   let panel = 0;
   let panelEnd = panels;
   // Few rows (squeeze-excite, classifiers): the threads share the output channels instead.
-  if (rows < 8 * threads) {
+  if (rows < 12 * threads) {
     panel = first(panels, 1, tid, threads);
     panelEnd = last(panels, 1, tid, threads);
     if (panel == panelEnd) return;
   } else {
-    row = first(rows, 4, tid, threads);
-    rowEnd = last(rows, 4, tid, threads);
+    row = first(rows, 12, tid, threads);
+    rowEnd = last(rows, 12, tid, threads);
   }
   const scratch = <usize>arg(p, 27) + <usize>tid * <usize>arg(p, 28);
   for (; row < rowEnd; row += BLOCK) {
@@ -64,20 +64,21 @@ function block(p: usize, table: usize, row: i32, count: i32, panel: i32, panelEn
     let y = <usize>arg(p, 2) + <usize>row * strideY + offset;
     let r: usize = residual == 0 ? 0 : residual + <usize>row * strideR + offset;
     let pointers = table;
-    const tile = <usize>taps << 4;
     if (columns > 4) {
-      for (let i = 0; i < count; i += 4) {
-        tile4x8(pointers, taps, channels, weights, bias, y, strideY, r, strideR, activation, count - i, columns);
-        pointers += tile;
-        y += strideY << 2;
-        if (r != 0) r += strideR << 2;
+      for (let i = 0; i < count; ) {
+        const left = count - i;
+        const height = WIDE && left > 4 ? 6 : 4;
+        if (height == 6) tile6x8(pointers, taps, channels, weights, bias, y, strideY, r, strideR, activation, left, columns);
+        else tile4x8(pointers, taps, channels, weights, bias, y, strideY, r, strideR, activation, left, columns);
+        i += height;
+        pointers += <usize>height << 2;
+        y += <usize>height * strideY;
+        if (r != 0) r += <usize>height * strideR;
       }
     } else {
       for (let i = 0; i < count; i += 8) {
-        // The last tile may have no second half: it computes the first again and stores nothing of it.
-        const second = count - i > 4 ? pointers + tile : pointers;
-        tile8x4(pointers, second, taps, channels, weights, bias, y, strideY, r, strideR, activation, count - i, columns);
-        pointers += tile << 1;
+        tile8x4(pointers, taps, channels, weights, bias, y, strideY, r, strideR, activation, count - i, columns);
+        pointers += 32;
         y += strideY << 3;
         if (r != 0) r += strideR << 3;
       }

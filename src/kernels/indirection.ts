@@ -1,4 +1,13 @@
-// The input pointers of a convolution's rows; see conv.ts for the arguments.
+// The input pointers of a convolution's rows: for each tap of the kernel the rows of a block, one after another, so that a tile of any
+// height finds its own side by side. Behind the last row its pointers are repeated, for tiles that reach past it. See conv.ts for the
+// arguments.
+
+/** Rows of one block: its pointers and inputs stay in the cache while all panels pass over it. A multiple of every tile's height but 8. */
+export const BLOCK: i32 = 60;
+/** Bytes from one tap's pointers to the next tap's; keep `POINTER_ROWS` of ops/conv2d-lowering.ts the same. */
+export const TAP: usize = 68 << 2;
+/** The highest tile. */
+const HIGHEST: i32 = 8;
 
 // @ts-expect-error: decorator
 @inline
@@ -16,24 +25,18 @@ export function indirection(p: usize, table: usize, row: i32, count: i32): void 
     const stride = <usize>arg(p, 1) << 2;
     let source = <usize>arg(p, 0) + <usize>row * stride;
     for (const end = table + (<usize>count << 2); table < end; table += 4, source += stride) store<u32>(table, <u32>source);
-    repeatLast(table - 4, 1, count);
+    repeatLast(table - 4, 1);
   } else {
     windows(p, table, row, count);
-    repeatLast(slotOf(table, taps, count - 1), taps, count);
+    repeatLast(table + (<usize>(count - 1) << 2), taps);
   }
 }
 
-// @ts-expect-error: decorator
-@inline
-function slotOf(table: usize, taps: i32, i: i32): usize {
-  return table + <usize>((i >> 2) * taps * 16 + (i & 3) * 4);
-}
-
-/** Fills the last tile with the pointers at `slot`, the last row's. */
-function repeatLast(slot: usize, taps: i32, count: i32): void {
-  for (let i = count; (i & 3) != 0; i++) {
-    for (let t = 0; t < taps; t++) store<u32>(slot + <usize>(t << 4), load<u32>(slot + <usize>(t << 4)), 4);
-    slot += 4;
+/** Repeats the pointers at `slot`, the last row's, for the rows that a tile may reach past it. */
+function repeatLast(slot: usize, taps: i32): void {
+  for (let t = 0; t < taps; t++, slot += TAP) {
+    const pointer = load<u32>(slot);
+    for (let i = 1; i < HIGHEST; i++) store<u32>(slot + (<usize>i << 2), pointer);
   }
 }
 
@@ -44,7 +47,7 @@ function scaledRows(p: usize, table: usize, row: i32, count: i32): void {
   const stride = arg(p, 1) << 2;
   const scale = <usize>arg(p, 23);
   const strideS = arg(p, 24) << 2;
-  let scaled = table + <usize>(((count + 3) >> 2) << 4);
+  let scaled = table + TAP;
   for (let i = 0; i < count; i++) {
     const at = row + i;
     scaleRow(<usize>arg(p, 0) + <usize>(at * stride), scale + <usize>((at / pixels) * strideS), scaled, channels);
@@ -52,7 +55,7 @@ function scaledRows(p: usize, table: usize, row: i32, count: i32): void {
     table += 4;
     scaled += <usize>(channels << 2);
   }
-  repeatLast(table - 4, 1, count);
+  repeatLast(table - 4, 1);
 }
 
 /** The general case: a window of pointers for every pixel, to zeros where it reaches outside the image. */
@@ -71,21 +74,20 @@ function windows(p: usize, table: usize, row: i32, count: i32): void {
   const stepY = <usize>(dilationY * width * pixel);
   const reachY = (kernelHeight - 1) * dilationY;
   const reachX = (kernelWidth - 1) * dilationX;
-  const taps = kernelHeight * kernelWidth;
   let image = row / (outHeight * outWidth);
   let oy = row / outWidth - image * outHeight;
   let ox = row % outWidth;
   for (let i = 0; i < count; i++) {
     const top = oy * arg(p, 13) - arg(p, 15);
     const left = ox * arg(p, 14) - arg(p, 16);
-    let slot = slotOf(table, taps, i);
+    let slot = table + (<usize>i << 2);
     let line = <usize>arg(p, 0) + <usize>(((image * height + top) * width + left) * pixel);
     const inside = top >= 0 && left >= 0 && top + reachY < height && left + reachX < width;
     for (let ky = 0; ky < kernelHeight; ky++, line += stepY) {
       const iy = top + ky * dilationY;
       const lineInside = iy >= 0 && iy < height;
       let source = line;
-      for (let kx = 0; kx < kernelWidth; kx++, source += stepX, slot += 16) {
+      for (let kx = 0; kx < kernelWidth; kx++, source += stepX, slot += TAP) {
         const ix = left + kx * dilationX;
         store<u32>(slot, <u32>(inside || (lineInside && ix >= 0 && ix < width) ? source : zeros));
       }

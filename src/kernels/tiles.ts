@@ -1,8 +1,142 @@
+import { TAP } from './indirection';
 import { Activation } from './opcodes';
 import { activate, madd, storeLanes } from './vector';
 
-// The inner loops of a convolution: rows given by their pointers times one packed panel of output channels. At most 8 vectors of
-// sums: with more, V8 runs out of registers and the loops run at half the speed.
+// The inner loops of a convolution: rows given by their pointers (see indirection.ts) times one packed panel of output channels. Six rows
+// by eight channels fill V8's vector registers: 12 sums, 2 weights, 1 input. Not unrolled over channels: V8 would then load early and spill.
+// Without fused multiply-add the products need registers too, and four rows are faster.
+
+/** 6 rows by a panel of 8. */
+export function tile6x8(
+  pointers: usize, taps: i32, channels: i32, b: usize, bias: usize, y: usize, strideY: usize, r: usize, strideR: usize,
+  activation: i32, rows: i32, columns: i32,
+): void {
+  let c00 = v128.load(bias);
+  let c01 = v128.load(bias, 16);
+  let c10 = c00;
+  let c11 = c01;
+  let c20 = c00;
+  let c21 = c01;
+  let c30 = c00;
+  let c31 = c01;
+  let c40 = c00;
+  let c41 = c01;
+  let c50 = c00;
+  let c51 = c01;
+  const bytes = <usize>channels << 2;
+  for (const end = pointers + <usize>taps * TAP; pointers < end; pointers += TAP) {
+    let a0 = <usize>load<u32>(pointers);
+    let a1 = <usize>load<u32>(pointers, 4);
+    let a2 = <usize>load<u32>(pointers, 8);
+    let a3 = <usize>load<u32>(pointers, 12);
+    let a4 = <usize>load<u32>(pointers, 16);
+    let a5 = <usize>load<u32>(pointers, 20);
+    for (const stop = a0 + bytes; a0 < stop; b += 32) {
+      const b0 = v128.load(b);
+      const b1 = v128.load(b, 16);
+      let a = v128.load32_splat(a0);
+      c00 = madd(a, b0, c00);
+      c01 = madd(a, b1, c01);
+      a = v128.load32_splat(a1);
+      c10 = madd(a, b0, c10);
+      c11 = madd(a, b1, c11);
+      a = v128.load32_splat(a2);
+      c20 = madd(a, b0, c20);
+      c21 = madd(a, b1, c21);
+      a = v128.load32_splat(a3);
+      c30 = madd(a, b0, c30);
+      c31 = madd(a, b1, c31);
+      a = v128.load32_splat(a4);
+      c40 = madd(a, b0, c40);
+      c41 = madd(a, b1, c41);
+      a = v128.load32_splat(a5);
+      c50 = madd(a, b0, c50);
+      c51 = madd(a, b1, c51);
+      a0 += 4;
+      a1 += 4;
+      a2 += 4;
+      a3 += 4;
+      a4 += 4;
+      a5 += 4;
+    }
+  }
+  if (rows >= 6 && columns == 8 && activation <= Activation.Relu) {
+    // The common end, without a branch for each vector.
+    if (r != 0) {
+      c00 = f32x4.add(c00, v128.load(r));
+      c01 = f32x4.add(c01, v128.load(r, 16));
+      r += strideR;
+      c10 = f32x4.add(c10, v128.load(r));
+      c11 = f32x4.add(c11, v128.load(r, 16));
+      r += strideR;
+      c20 = f32x4.add(c20, v128.load(r));
+      c21 = f32x4.add(c21, v128.load(r, 16));
+      r += strideR;
+      c30 = f32x4.add(c30, v128.load(r));
+      c31 = f32x4.add(c31, v128.load(r, 16));
+      r += strideR;
+      c40 = f32x4.add(c40, v128.load(r));
+      c41 = f32x4.add(c41, v128.load(r, 16));
+      r += strideR;
+      c50 = f32x4.add(c50, v128.load(r));
+      c51 = f32x4.add(c51, v128.load(r, 16));
+    }
+    if (activation == Activation.Relu) {
+      const zero = f32x4.splat(0);
+      c00 = f32x4.pmax(c00, zero);
+      c01 = f32x4.pmax(c01, zero);
+      c10 = f32x4.pmax(c10, zero);
+      c11 = f32x4.pmax(c11, zero);
+      c20 = f32x4.pmax(c20, zero);
+      c21 = f32x4.pmax(c21, zero);
+      c30 = f32x4.pmax(c30, zero);
+      c31 = f32x4.pmax(c31, zero);
+      c40 = f32x4.pmax(c40, zero);
+      c41 = f32x4.pmax(c41, zero);
+      c50 = f32x4.pmax(c50, zero);
+      c51 = f32x4.pmax(c51, zero);
+    }
+    v128.store(y, c00);
+    v128.store(y, c01, 16);
+    y += strideY;
+    v128.store(y, c10);
+    v128.store(y, c11, 16);
+    y += strideY;
+    v128.store(y, c20);
+    v128.store(y, c21, 16);
+    y += strideY;
+    v128.store(y, c30);
+    v128.store(y, c31, 16);
+    y += strideY;
+    v128.store(y, c40);
+    v128.store(y, c41, 16);
+    y += strideY;
+    v128.store(y, c50);
+    v128.store(y, c51, 16);
+    return;
+  }
+  storePair(c00, c01, y, r, activation, columns);
+  if (rows < 2) return;
+  y += strideY;
+  r = r == 0 ? 0 : r + strideR;
+  storePair(c10, c11, y, r, activation, columns);
+  if (rows < 3) return;
+  y += strideY;
+  r = r == 0 ? 0 : r + strideR;
+  storePair(c20, c21, y, r, activation, columns);
+  if (rows < 4) return;
+  y += strideY;
+  r = r == 0 ? 0 : r + strideR;
+  storePair(c30, c31, y, r, activation, columns);
+  if (rows < 5) return;
+  y += strideY;
+  r = r == 0 ? 0 : r + strideR;
+  storePair(c40, c41, y, r, activation, columns);
+  if (rows < 6) return;
+  y += strideY;
+  r = r == 0 ? 0 : r + strideR;
+  storePair(c50, c51, y, r, activation, columns);
+}
 
 /** 4 rows by a panel of 8. */
 export function tile4x8(
@@ -18,74 +152,12 @@ export function tile4x8(
   let c30 = c00;
   let c31 = c01;
   const bytes = <usize>channels << 2;
-  for (const end = pointers + (<usize>taps << 4); pointers < end; pointers += 16) {
+  for (const end = pointers + <usize>taps * TAP; pointers < end; pointers += TAP) {
     let a0 = <usize>load<u32>(pointers);
     let a1 = <usize>load<u32>(pointers, 4);
     let a2 = <usize>load<u32>(pointers, 8);
     let a3 = <usize>load<u32>(pointers, 12);
-    const stop = a0 + bytes;
-    for (; a0 + 16 <= stop; a0 += 16, a1 += 16, a2 += 16, a3 += 16, b += 128) {
-      let b0 = v128.load(b);
-      let b1 = v128.load(b, 16);
-      let a = v128.load32_splat(a0);
-      c00 = madd(a, b0, c00);
-      c01 = madd(a, b1, c01);
-      a = v128.load32_splat(a1);
-      c10 = madd(a, b0, c10);
-      c11 = madd(a, b1, c11);
-      a = v128.load32_splat(a2);
-      c20 = madd(a, b0, c20);
-      c21 = madd(a, b1, c21);
-      a = v128.load32_splat(a3);
-      c30 = madd(a, b0, c30);
-      c31 = madd(a, b1, c31);
-
-      b0 = v128.load(b, 32);
-      b1 = v128.load(b, 48);
-      a = v128.load32_splat(a0, 4);
-      c00 = madd(a, b0, c00);
-      c01 = madd(a, b1, c01);
-      a = v128.load32_splat(a1, 4);
-      c10 = madd(a, b0, c10);
-      c11 = madd(a, b1, c11);
-      a = v128.load32_splat(a2, 4);
-      c20 = madd(a, b0, c20);
-      c21 = madd(a, b1, c21);
-      a = v128.load32_splat(a3, 4);
-      c30 = madd(a, b0, c30);
-      c31 = madd(a, b1, c31);
-
-      b0 = v128.load(b, 64);
-      b1 = v128.load(b, 80);
-      a = v128.load32_splat(a0, 8);
-      c00 = madd(a, b0, c00);
-      c01 = madd(a, b1, c01);
-      a = v128.load32_splat(a1, 8);
-      c10 = madd(a, b0, c10);
-      c11 = madd(a, b1, c11);
-      a = v128.load32_splat(a2, 8);
-      c20 = madd(a, b0, c20);
-      c21 = madd(a, b1, c21);
-      a = v128.load32_splat(a3, 8);
-      c30 = madd(a, b0, c30);
-      c31 = madd(a, b1, c31);
-
-      b0 = v128.load(b, 96);
-      b1 = v128.load(b, 112);
-      a = v128.load32_splat(a0, 12);
-      c00 = madd(a, b0, c00);
-      c01 = madd(a, b1, c01);
-      a = v128.load32_splat(a1, 12);
-      c10 = madd(a, b0, c10);
-      c11 = madd(a, b1, c11);
-      a = v128.load32_splat(a2, 12);
-      c20 = madd(a, b0, c20);
-      c21 = madd(a, b1, c21);
-      a = v128.load32_splat(a3, 12);
-      c30 = madd(a, b0, c30);
-      c31 = madd(a, b1, c31);
-    }
-    for (; a0 < stop; a0 += 4, a1 += 4, a2 += 4, a3 += 4, b += 32) {
+    for (const stop = a0 + bytes; a0 < stop; b += 32) {
       const b0 = v128.load(b);
       const b1 = v128.load(b, 16);
       let a = v128.load32_splat(a0);
@@ -100,6 +172,10 @@ export function tile4x8(
       a = v128.load32_splat(a3);
       c30 = madd(a, b0, c30);
       c31 = madd(a, b1, c31);
+      a0 += 4;
+      a1 += 4;
+      a2 += 4;
+      a3 += 4;
     }
   }
   if (rows >= 4 && columns == 8 && activation <= Activation.Relu) {
@@ -156,50 +232,39 @@ export function tile4x8(
   storePair(c30, c31, y, r, activation, columns);
 }
 
-// @ts-expect-error: decorator
-@inline
-function storePair(c0: v128, c1: v128, y: usize, r: usize, activation: i32, columns: i32): void {
-  if (r != 0) {
-    c0 = f32x4.add(c0, v128.load(r));
-    c1 = f32x4.add(c1, v128.load(r, 16));
-  }
-  v128.store(y, activate(c0, activation));
-  storeLanes(y + 16, activate(c1, activation), columns - 4);
-}
-
 /** 8 rows by a panel of 4. */
 export function tile8x4(
-  pointers: usize, second: usize, taps: i32, channels: i32, b: usize, bias: usize, y: usize, strideY: usize, r: usize,
-  strideR: usize, activation: i32, rows: i32, columns: i32,
+  pointers: usize, taps: i32, channels: i32, b: usize, bias: usize, y: usize, strideY: usize, r: usize, strideR: usize,
+  activation: i32, rows: i32, columns: i32,
 ): void {
-  let c0 = v128.load(bias);
-  let c1 = c0;
-  let c2 = c0;
-  let c3 = c0;
-  let c4 = c0;
-  let c5 = c0;
-  let c6 = c0;
-  let c7 = c0;
+  let c00 = v128.load(bias);
+  let c10 = c00;
+  let c20 = c00;
+  let c30 = c00;
+  let c40 = c00;
+  let c50 = c00;
+  let c60 = c00;
+  let c70 = c00;
   const bytes = <usize>channels << 2;
-  for (const end = pointers + (<usize>taps << 4); pointers < end; pointers += 16, second += 16) {
+  for (const end = pointers + <usize>taps * TAP; pointers < end; pointers += TAP) {
     let a0 = <usize>load<u32>(pointers);
     let a1 = <usize>load<u32>(pointers, 4);
     let a2 = <usize>load<u32>(pointers, 8);
     let a3 = <usize>load<u32>(pointers, 12);
-    let a4 = <usize>load<u32>(second);
-    let a5 = <usize>load<u32>(second, 4);
-    let a6 = <usize>load<u32>(second, 8);
-    let a7 = <usize>load<u32>(second, 12);
+    let a4 = <usize>load<u32>(pointers, 16);
+    let a5 = <usize>load<u32>(pointers, 20);
+    let a6 = <usize>load<u32>(pointers, 24);
+    let a7 = <usize>load<u32>(pointers, 28);
     for (const stop = a0 + bytes; a0 < stop; b += 16) {
       const b0 = v128.load(b);
-      c0 = madd(v128.load32_splat(a0), b0, c0);
-      c1 = madd(v128.load32_splat(a1), b0, c1);
-      c2 = madd(v128.load32_splat(a2), b0, c2);
-      c3 = madd(v128.load32_splat(a3), b0, c3);
-      c4 = madd(v128.load32_splat(a4), b0, c4);
-      c5 = madd(v128.load32_splat(a5), b0, c5);
-      c6 = madd(v128.load32_splat(a6), b0, c6);
-      c7 = madd(v128.load32_splat(a7), b0, c7);
+      c00 = madd(v128.load32_splat(a0), b0, c00);
+      c10 = madd(v128.load32_splat(a1), b0, c10);
+      c20 = madd(v128.load32_splat(a2), b0, c20);
+      c30 = madd(v128.load32_splat(a3), b0, c30);
+      c40 = madd(v128.load32_splat(a4), b0, c40);
+      c50 = madd(v128.load32_splat(a5), b0, c50);
+      c60 = madd(v128.load32_splat(a6), b0, c60);
+      c70 = madd(v128.load32_splat(a7), b0, c70);
       a0 += 4;
       a1 += 4;
       a2 += 4;
@@ -210,35 +275,93 @@ export function tile8x4(
       a7 += 4;
     }
   }
-  storeOne(c0, y, r, activation, columns);
+  if (rows >= 8 && columns == 4 && activation <= Activation.Relu) {
+    // The common end, without a branch for each vector.
+    if (r != 0) {
+      c00 = f32x4.add(c00, v128.load(r));
+      r += strideR;
+      c10 = f32x4.add(c10, v128.load(r));
+      r += strideR;
+      c20 = f32x4.add(c20, v128.load(r));
+      r += strideR;
+      c30 = f32x4.add(c30, v128.load(r));
+      r += strideR;
+      c40 = f32x4.add(c40, v128.load(r));
+      r += strideR;
+      c50 = f32x4.add(c50, v128.load(r));
+      r += strideR;
+      c60 = f32x4.add(c60, v128.load(r));
+      r += strideR;
+      c70 = f32x4.add(c70, v128.load(r));
+    }
+    if (activation == Activation.Relu) {
+      const zero = f32x4.splat(0);
+      c00 = f32x4.pmax(c00, zero);
+      c10 = f32x4.pmax(c10, zero);
+      c20 = f32x4.pmax(c20, zero);
+      c30 = f32x4.pmax(c30, zero);
+      c40 = f32x4.pmax(c40, zero);
+      c50 = f32x4.pmax(c50, zero);
+      c60 = f32x4.pmax(c60, zero);
+      c70 = f32x4.pmax(c70, zero);
+    }
+    v128.store(y, c00);
+    y += strideY;
+    v128.store(y, c10);
+    y += strideY;
+    v128.store(y, c20);
+    y += strideY;
+    v128.store(y, c30);
+    y += strideY;
+    v128.store(y, c40);
+    y += strideY;
+    v128.store(y, c50);
+    y += strideY;
+    v128.store(y, c60);
+    y += strideY;
+    v128.store(y, c70);
+    return;
+  }
+  storeOne(c00, y, r, activation, columns);
   if (rows < 2) return;
   y += strideY;
   r = r == 0 ? 0 : r + strideR;
-  storeOne(c1, y, r, activation, columns);
+  storeOne(c10, y, r, activation, columns);
   if (rows < 3) return;
   y += strideY;
   r = r == 0 ? 0 : r + strideR;
-  storeOne(c2, y, r, activation, columns);
+  storeOne(c20, y, r, activation, columns);
   if (rows < 4) return;
   y += strideY;
   r = r == 0 ? 0 : r + strideR;
-  storeOne(c3, y, r, activation, columns);
+  storeOne(c30, y, r, activation, columns);
   if (rows < 5) return;
   y += strideY;
   r = r == 0 ? 0 : r + strideR;
-  storeOne(c4, y, r, activation, columns);
+  storeOne(c40, y, r, activation, columns);
   if (rows < 6) return;
   y += strideY;
   r = r == 0 ? 0 : r + strideR;
-  storeOne(c5, y, r, activation, columns);
+  storeOne(c50, y, r, activation, columns);
   if (rows < 7) return;
   y += strideY;
   r = r == 0 ? 0 : r + strideR;
-  storeOne(c6, y, r, activation, columns);
+  storeOne(c60, y, r, activation, columns);
   if (rows < 8) return;
   y += strideY;
   r = r == 0 ? 0 : r + strideR;
-  storeOne(c7, y, r, activation, columns);
+  storeOne(c70, y, r, activation, columns);
+}
+
+// @ts-expect-error: decorator
+@inline
+function storePair(c0: v128, c1: v128, y: usize, r: usize, activation: i32, columns: i32): void {
+  if (r != 0) {
+    c0 = f32x4.add(c0, v128.load(r));
+    c1 = f32x4.add(c1, v128.load(r, 16));
+  }
+  v128.store(y, activate(c0, activation));
+  storeLanes(y + 16, activate(c1, activation), columns - 4);
 }
 
 // @ts-expect-error: decorator
@@ -263,7 +386,7 @@ export function row1x32(
   let b1 = b0 + step;
   let b2 = b1 + step;
   let b3 = b2 + step;
-  for (let t = 0; t < taps; t++, pointers += 16) {
+  for (let t = 0; t < taps; t++, pointers += TAP) {
     let a = <usize>load<u32>(pointers);
     for (const stop = a + (<usize>channels << 2); a < stop; a += 4, b0 += 32, b1 += 32, b2 += 32, b3 += 32) {
       const v = v128.load32_splat(a);
@@ -290,7 +413,7 @@ export function row1x8(
   let c0 = v128.load(bias);
   let c1 = v128.load(bias, 16);
   const wide = columns > 4;
-  for (let t = 0; t < taps; t++, pointers += 16) {
+  for (let t = 0; t < taps; t++, pointers += TAP) {
     let a = <usize>load<u32>(pointers);
     const stop = a + (<usize>channels << 2);
     if (wide) {

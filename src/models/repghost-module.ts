@@ -2,6 +2,7 @@ import type { Value } from '../graph/value.js';
 import { batchNorm, type Conv2d, conv2d, Identity, ReLU, type Sequential, sequential } from '../nn/layers.js';
 import { Module } from '../nn/module.js';
 import * as ops from '../ops/index.js';
+import { GhostkitError } from '../tensor/error.js';
 import { needOddKernel } from './options.js';
 
 /**
@@ -40,7 +41,7 @@ const BRANCHES: Readonly<Record<Reparam, (channels: number) => Module[]>> = {
  * Chen et al., "RepGhost: A Hardware-Efficient Ghost Module via Re-parameterization" (arXiv:2211.06088), section 3.2 and
  * figure 3.
  *
- * Throws a {@link GhostkitError} for an even `dwKernel`.
+ * Throws a {@link GhostkitError} for an even `dwKernel` or an unknown `reparam`.
  */
 export class RepGhostModule extends Module {
   readonly primary_conv: Sequential;
@@ -55,6 +56,11 @@ export class RepGhostModule extends Module {
   ) {
     super();
     needOddKernel('RepGhostModule', dwKernel);
+    if (!Object.hasOwn(BRANCHES, reparam)) {
+      throw new GhostkitError(
+        `RepGhostModule: reparam must be one of ${Object.keys(BRANCHES).join(', ')}, got ${reparam}`,
+      );
+    }
     this.relu = relu;
     this.primary_conv = sequential(
       conv2d(inChannels, outChannels, kernel, { stride, padding: Math.floor(kernel / 2) }),

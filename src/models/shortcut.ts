@@ -1,6 +1,6 @@
 import { batchNorm, conv2d, type Sequential, sequential } from '../nn/layers.js';
 
-/** A depthwise convolution with batch norm behind it, as a pair of modules whose names are the caller's. */
+/** One kernel for every channel, padded so that only the stride changes the size of the image. */
 export function depthwise(channels: number, kernel: number, stride: number) {
   return conv2d(channels, channels, kernel, { stride, padding: Math.floor((kernel - 1) / 2), groups: channels });
 }

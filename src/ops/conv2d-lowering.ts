@@ -5,8 +5,9 @@ import { activationCode } from './activation.js';
 import { type Conv2dAttrs, conv2dOperands } from './conv2d.js';
 import type { LinearAttrs } from './linear.js';
 
-/** Rows that the kernel takes at once: its scratch holds their pointers and, with a scale, their scaled inputs. */
-const BLOCK_ROWS = 64;
+/** The kernel's scratch: room for the pointers of one tap, and with a scale for the rows it takes at once (kernels/indirection.ts). */
+const POINTER_ROWS = 68;
+const BLOCK_ROWS = 60;
 
 export function lowerConv2d(value: Value<Conv2dAttrs>, to: Lowering): void {
   const { weight } = conv2dOperands(value);
@@ -23,7 +24,7 @@ function lowerGroup(value: Value<Conv2dAttrs>, group: number, to: Lowering): voi
   const packed = packPanels(to.constant(weight), group * perGroup, perGroup, channels, taps);
   const x = to.view(input);
   const y = to.view(value);
-  const scratch = BLOCK_ROWS * (taps + (scale ? channels : 0));
+  const scratch = POINTER_ROWS * taps + (scale ? BLOCK_ROWS * channels : 0);
   to.emit(Opcode.Conv, [
     shifted(x, group * channels),
     x.stride,
@@ -124,8 +125,8 @@ export function lowerLinear(value: Value<LinearAttrs>, to: Lowering): void {
     ...[0, 0, 0, 0],
     activationCode(value.attrs.activation),
     to.zeros(channels),
-    to.scratch(BLOCK_ROWS),
-    BLOCK_ROWS * 4,
+    to.scratch(POINTER_ROWS),
+    POINTER_ROWS * 4,
   ]);
 }
 

@@ -80,6 +80,12 @@ describe('fuse', () => {
     }
   });
 
+  it('a sum whose activation is fused already', () => {
+    const l = new Layers();
+    const graph = graphOf(image, (x) => apply(ops.binaryOp, [l.conv(x, 4, 1), x], { kind: 'add', activation: 'relu' }));
+    expect(countOps(applied(fuse, graph))).toEqual({ input: 1, constant: 1, conv2d: 1 });
+  });
+
   it('chains of sums, one into each convolution', () => {
     const l = new Layers();
     const graph = graphOf(image, (x) => [1, 2, 3].reduce((sum) => ops.add(sum, l.conv(x, 4, 1)), x));
@@ -150,7 +156,13 @@ describe('fuse', () => {
       const value = gated(x);
       return { a: l.conv(value, 3, 1), b: l.conv(value, 3, 1) };
     },
+    'a gate in front of another': (x) => {
+      const attrs = { ...ops.conv2dAttrs({}), activation: 'none' } as const;
+      return ops.conv2dFrom({ x: gated(x), weight: l.array([3, 4, 1, 1]), scale: ops.globalAveragePool(x) }, attrs);
+    },
     'a product of pixels': (x) => l.conv(ops.mul(x, ops.tanh(x)), 3, 1),
+    'a gate over what is the same for every picture': (x) =>
+      l.conv(ops.mul(l.array([1, 4, 5, 6]), ops.globalAveragePool(x)), 3, 1),
     'a gate that is no product': (x) => l.conv(ops.div(x, ops.sigmoid(ops.globalAveragePool(x))), 3, 1),
     'a gate with an activation': (x) => {
       const product = gated(x);

@@ -107,6 +107,11 @@ describe('RepGhostModule', () => {
     }
   });
 
+  it('names a branch that it does not know', () => {
+    const reparam = 'toString' as Reparam;
+    expect(() => new RepGhostModule(4, 4, { reparam })).toThrow('reparam must be one of bn, identity');
+  });
+
   it('has the keys of the original for its branches', () => {
     const keys = (reparam: Reparam) => [...new RepGhostModule(4, 4, { reparam }).stateShapes().keys()];
     expect(keys('bn').filter((key) => key.startsWith('fusion'))).toEqual([

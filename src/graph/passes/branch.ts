@@ -41,11 +41,11 @@ export interface Branch {
 
 const CENTRE: Taps = { first: 0, step: 0, count: 1 };
 
-/** A plain convolution with constant weights as a branch; undefined for any other value. */
+/** A plain convolution with constant weights as a branch, short of its activation; undefined for any other value. */
 export function convolutionBranch(value: Value): Branch | undefined {
   if (!isOp(value, conv2dOp) || !hasConstantWeight(value)) return undefined;
-  const { stride, padding, dilation, groups, residual, scale, activation } = value.attrs;
-  if (residual || scale || activation !== 'none') return undefined;
+  const { stride, padding, dilation, groups, residual, scale } = value.attrs;
+  if (residual || scale) return undefined;
   const { x, weight, bias } = conv2dOperands(value);
   const taps = (d: 0 | 1): Taps => {
     const count = weight.shape[2 + d];

@@ -1,5 +1,4 @@
 import { add, binaryOp } from '../../ops/binary.js';
-import { sameShape } from '../../tensor/tensor.js';
 import { type Graph, isOp, rewrite, type Value, valuesOf } from '../value.js';
 import { affineOf } from './affine.js';
 import {
@@ -60,9 +59,7 @@ function findBranches(graph: Graph) {
     if (branch) absorbed.add(value);
     return branch ?? identityBranch(value);
   };
-  const termsFor = (value: Value, sum: Value): Term[] => {
-    // A term that is broadcast over the sum is no branch of it.
-    if (!sameShape(value.shape, sum.shape)) return [{ value }];
+  const termsFor = (value: Value): Term[] => {
     const inner = mayAbsorb(value) ? sums.get(value) : undefined;
     if (inner) absorbed.add(value);
     return inner ?? [{ value, branch: branchFor(value) }];
@@ -75,7 +72,7 @@ function findBranches(graph: Graph) {
       const inner = branchFor(affine.x);
       if (inner) branches.set(value, affineBranch(inner, affine));
     } else if (isOp(value, binaryOp) && value.attrs.kind === 'add') {
-      const terms = value.inputs.flatMap((input) => termsFor(input, value));
+      const terms = value.inputs.flatMap(termsFor);
       sums.set(value, terms);
       const [one, ...others] = mergeTerms(terms);
       if (one.branch && others.length === 0) branches.set(value, one.branch);

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { loadState } from '../formats/checkpoint.js';
-import { readCheckpoint } from '../formats/checkpoint-file.js';
 import type { Classifier } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Shape, sameShape, type Tensor } from '../tensor/tensor.js';
@@ -64,11 +63,17 @@ function ends(model: Classifier, state: State): { classes?: number; inChannels?:
 
 const isCounter = (key: string) => key.endsWith('num_batches_tracked');
 
+const keysOf = (state: ReadonlyMap<string, unknown>) => [...state.keys()].filter((key) => !isCounter(key));
+
+function sameKeys(expected: ReadonlyMap<string, Shape>, state: State): boolean {
+  const keys = keysOf(state);
+  return keys.length === keysOf(expected).length && keys.every((key) => expected.has(key));
+}
+
 function fits(expected: ReadonlyMap<string, Shape>, state: State): boolean {
-  const keys = [...state.keys()].filter((key) => !isCounter(key));
   return (
-    keys.length === [...expected.keys()].filter((key) => !isCounter(key)).length &&
-    keys.every((key) => sameShape(expected.get(key) ?? [-1], state.get(key)?.shape ?? []))
+    sameKeys(expected, state) &&
+    keysOf(state).every((key) => sameShape(expected.get(key) as Shape, state.get(key)?.shape as Shape))
   );
 }
 
@@ -89,9 +94,10 @@ function variantsOf(entry: ModelEntry, state: State): ModelOptions[] {
   return [{}];
 }
 
-function isOf(guess: Guess, state: State): boolean {
+/** Whether a state dict is of a guess: `fits`, or with the keys alone, `sameKeys`. */
+function isOf(guess: Guess, state: State, matches = fits): boolean {
   const { model, state: remapped } = modelFor(guess, state);
-  return fits(model.stateShapes(), remapped);
+  return matches(model.stateShapes(), remapped);
 }
 
 const formIn = (metadata: Metadata): Form => (metadata[METADATA.form] === 'deploy' ? 'deploy' : 'training');
@@ -108,7 +114,7 @@ export function guessModel(state: State, metadata: Metadata = {}): Guess | undef
   const candidates = listModels().flatMap((entry) => guessesOf(entry, form, state));
   const exact = candidates.find((guess) => isOf(guess, state));
   if (exact) return exact;
-  const families = candidates.filter(({ entry }) => entry.width === 1);
+  const families = candidates.filter((guess) => guess.entry.width === 1 && isOf(guess, state, sameKeys));
   return families
     .flatMap((guess) => WIDTHS.map((width) => ({ ...guess, options: { ...guess.options, width } })))
     .find((guess) => isOf(guess, state));
@@ -125,7 +131,7 @@ function optionsIn(metadata: Metadata): ModelOptions {
   }
 }
 
-/** What a file of `model` says, so that {@link loadModel} needs no name for it. */
+/** What a file of `model` says, so that {@link identify} needs no name for it. */
 export function metadataOf({ entry, options, form, labels }: Guess & { labels?: readonly string[] }): Metadata {
   return {
     [METADATA.model]: entry.name,
@@ -152,41 +158,14 @@ function labelsIn(metadata: Metadata, classes: number): string[] | undefined {
   return labels;
 }
 
-export interface LoadModelOptions {
-  /** The model's name; guessed from the weights when absent. */
-  readonly name?: string;
-  readonly prefer?: 'ema' | 'model';
-}
-
 /**
- * What a checkpoint file holds, and the network that its weights are of with them; no network when no name is given and they
- * are of none that is known.
+ * The network that a checkpoint's weights are of, with them: the one named, else what the file says or its shapes tell, else
+ * undefined.
  *
- * @throws GhostkitError when the file cannot be read, or when the weights are not those of the named model: it says of which
- * they are, if of a known one.
+ * @throws GhostkitError when the weights are not those of the named network; it says of which they are, if of a known one.
  */
-export async function openCheckpoint(
-  path: string,
-  { name, prefer }: LoadModelOptions = {},
-): Promise<{ checkpoint: Checkpoint; loaded?: LoadedModel }> {
+export function identify(checkpoint: Checkpoint, name?: string): LoadedModel | undefined {
   const entry = name === undefined ? undefined : findModel(name);
-  const checkpoint = await readCheckpoint(path, { prefer });
-  try {
-    return { checkpoint, loaded: load(checkpoint, entry) };
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
-}
-
-/** Like {@link openCheckpoint}, for whoever needs the network. */
-export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
-  const { loaded } = await openCheckpoint(path, options);
-  if (!loaded) throw new GhostkitError(`${path}: these are not the weights of a network that ghostkit knows`);
-  return loaded;
-}
-
-function load(checkpoint: Checkpoint, entry: ModelEntry | undefined): LoadedModel | undefined {
   const { state, metadata } = checkpoint;
   const guess = guessModel(state, metadata);
   const chosen = entry ? guessFor(entry, state, metadata) : guess;

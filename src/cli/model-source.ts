@@ -1,0 +1,57 @@
+import type { Checkpoint } from '../formats/checkpoint.js';
+import { readCheckpoint } from '../formats/checkpoint-file.js';
+import { identify, type LoadedModel } from '../models/identify.js';
+import { findModel, type ModelEntry } from '../models/registry.js';
+import { GhostkitError } from '../tensor/error.js';
+
+/** An entry for a name given by a person; the error of an unknown one says where the known ones are listed. */
+export function entryFor(name: string): ModelEntry {
+  try {
+    return findModel(name);
+  } catch (error) {
+    if (!(error instanceof GhostkitError)) throw error;
+    throw new GhostkitError(error.message.replace('see listModels()', 'ghostkit models lists them'));
+  }
+}
+
+export function isModelName(name: string): boolean {
+  try {
+    findModel(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface SourceOptions {
+  /** The network's name; told by the weights when absent. */
+  readonly name?: string;
+  readonly prefer?: 'ema' | 'model';
+}
+
+/**
+ * What a checkpoint file holds, and the network that its weights are of with them; no network when no name is given and they
+ * are of none that is known.
+ *
+ * @throws GhostkitError that begins with the path.
+ */
+export async function openCheckpoint(
+  path: string,
+  { name, prefer }: SourceOptions = {},
+): Promise<{ checkpoint: Checkpoint; loaded?: LoadedModel }> {
+  if (name !== undefined) entryFor(name);
+  const checkpoint = await readCheckpoint(path, { prefer });
+  try {
+    return { checkpoint, loaded: identify(checkpoint, name) };
+  } catch (error) {
+    if (!(error instanceof GhostkitError)) throw error;
+    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Like {@link openCheckpoint}, for whoever needs the network. */
+export async function loadModel(path: string, options: SourceOptions = {}): Promise<LoadedModel> {
+  const { loaded } = await openCheckpoint(path, options);
+  if (!loaded) throw new GhostkitError(`${path}: these are not the weights of a network that ghostkit knows`);
+  return loaded;
+}

@@ -1,0 +1,60 @@
+/** Everything of ghostkit in Node. A page uses `web.ts`, which leaves out what needs files. */
+
+export { readBytes } from './data/files.js';
+export { IMAGE_EXTENSIONS, loadImage } from './data/image.js';
+export { parseLabels } from './data/labels.js';
+export { type Interpolation, type Region, type RgbImage, resample } from './data/resample.js';
+export { centerCrop, IMAGENET, type Preprocessing, toTensor } from './data/transform.js';
+export { writeFileAtomic } from './formats/atomic.js';
+export {
+  type Checkpoint,
+  type CheckpointOptions,
+  type LoadStateOptions,
+  loadState,
+  parseCheckpoint,
+  type StateDict,
+} from './formats/checkpoint.js';
+export { readCheckpoint } from './formats/checkpoint-file.js';
+export { readSafetensors, type SafetensorsOptions, writeSafetensors } from './formats/safetensors.js';
+export { deploy, optimize } from './graph/passes/deploy.js';
+export type { Graph, Value } from './graph/value.js';
+export { DeployedClassifier } from './models/deployed.js';
+export { GhostModule, type GhostModuleOptions } from './models/ghost-module.js';
+export { GhostBottleneck, type GhostBottleneckOptions, GhostNet, ghostnet } from './models/ghostnet.js';
+export { type Form, guessModel, identify, type LoadedModel, metadataOf } from './models/identify.js';
+export { type MobileNetV3Options, mobilenetV3Large, mobilenetV3Small } from './models/mobilenetv3.js';
+export { assignNamedWeights, namedInput, namedTensor } from './models/named-weights.js';
+export type { ClassifierOptions } from './models/options.js';
+export {
+  createModel,
+  findModel,
+  listModels,
+  type ModelEntry,
+  type ModelFamily,
+  type ModelOptions,
+  type PaperResult,
+  remapKeys,
+} from './models/registry.js';
+export { type Reparam, RepGhostModule, type RepGhostModuleOptions } from './models/repghost-module.js';
+export {
+  RepGhostBottleneck,
+  type RepGhostBottleneckOptions,
+  RepGhostNet,
+  type RepGhostNetOptions,
+  repghostnet,
+} from './models/repghostnet.js';
+export { graphStats, type ModelStats, modelStats } from './models/stats.js';
+export { type CompiledModel, type CompileOptions, compile, compileGraph } from './nn/compile.js';
+export * from './nn/layers.js';
+export { Module, Parameter } from './nn/module.js';
+export { Classifier, type TraceOptions, trace } from './nn/trace.js';
+export { GhostkitError } from './tensor/error.js';
+export {
+  type DType,
+  type FloatTensor,
+  float32,
+  type Shape,
+  type Tensor,
+  tensor,
+  toFloat32,
+} from './tensor/tensor.js';
