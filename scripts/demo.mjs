@@ -113,7 +113,7 @@ function show(results, { picture, weights, variant }) {
   const write = (text = '') => process.stdout.write(`${text}\n`);
   write(`${style('bold', 'Picture')}  ${picture}`);
   write(
-    `${style('bold', 'Weights')}  ${weights ?? 'made from their names (none are shipped yet), so the class means nothing'}`,
+    `${style('bold', 'Weights')}  ${weights ?? 'none are shipped yet: made from their names, the class means nothing'}`,
   );
   write(`${style('bold', 'Machine')}  ${cpus()[0].model.trim()}, kernels: ${variant}`);
   write();
@@ -136,8 +136,8 @@ function show(results, { picture, weights, variant }) {
       rows.map(([title, ...cells]) => [style('dim', title), ...cells]),
     ),
   );
-  write(`Times are medians of ${ROUNDS} runs in turns. The difference of forms is the largest among the`);
-  write('logits, over the largest logit.');
+  write(`Times are medians of ${ROUNDS} runs in turns. The difference of the forms is the`);
+  write('largest of all logits, over the largest logit.');
 }
 
 async function main() {

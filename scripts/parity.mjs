@@ -11,6 +11,7 @@ import { graphStats } from '../dist/models/stats.js';
 import { compile } from '../dist/nn/compile.js';
 import { trace } from '../dist/nn/trace.js';
 import { compareOutput, Worst } from './parity/compare.mjs';
+import { crops, isCrops } from './parity/crops.mjs';
 import { networkOf } from './parity/network.mjs';
 
 /** How far an element may be off, relative to the largest of its output (or to 1). */
@@ -21,6 +22,7 @@ const FACTORIES = { ghostnet, repghostnet };
 /** The kinds of golden files: the first whose `is` holds runs the file. */
 const KINDS = [
   { is: (golden) => networkOf(golden) !== undefined && golden.outputs !== undefined, run: classification },
+  { is: isCrops, run: crops },
 ];
 
 /** A classifier in evaluation mode: every output in training form and in deploy form, its size and its cost. */

@@ -1,7 +1,6 @@
 /** Everything of ghostkit in Node. A page uses `web.ts`, which leaves out what needs files. */
 
-export { readBytes } from './data/files.js';
-export { IMAGE_EXTENSIONS, loadImage } from './data/image.js';
+export { loadImage } from './data/image.js';
 export { parseLabels } from './data/labels.js';
 export { type Interpolation, type Region, type RgbImage, resample } from './data/resample.js';
 export { centerCrop, IMAGENET, type Preprocessing, toTensor } from './data/transform.js';

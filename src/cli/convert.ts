@@ -48,7 +48,7 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
 export const convertCommand: CommandFactory = (io) =>
   command('convert', 'write a checkpoint as safetensors', [
     'convert ghostnet.pth ghostnet.safetensors',
-    'convert repghostnet.pth.tar small.safetensors --deploy --half --labels imagenet.txt',
+    'convert repghostnet.pth.tar small.safetensors --deploy --half',
   ])
     .argument('<in>', 'a checkpoint: what torch.save wrote, or safetensors')
     .argument('<out>', 'the safetensors file to write')

@@ -3,7 +3,13 @@ import { SIGNAL_EXIT_CODES } from './errors.js';
 import { runCli } from './program.js';
 
 // Leaving by `exit` runs what removes half-written files; the default of a signal would not.
-for (const [signal, code] of Object.entries(SIGNAL_EXIT_CODES)) process.on(signal, () => process.exit(code));
+for (const [signal, code] of Object.entries(SIGNAL_EXIT_CODES)) {
+  process.on(signal, () => {
+    // A progress bar may stand there.
+    if (process.stderr.isTTY) process.stderr.write('\n');
+    process.exit(code);
+  });
+}
 
 // A reader that has seen enough (`ghostkit models | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

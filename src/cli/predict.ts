@@ -166,7 +166,7 @@ async function predict(io: Io, args: readonly string[], options: PredictOptions)
 export const predictCommand: CommandFactory = (io, exit) =>
   command('predict', 'tell what is on pictures', [
     'predict --weights repghostnet.safetensors cat.jpg',
-    "predict ghostnet_100 --weights ghostnet.pth --labels imagenet.txt --top 3 'photos/*.jpg'",
+    "predict --weights ghostnet.pth --labels imagenet.txt 'photos/*.jpg'",
   ])
     .argument('<model-or-picture...>', 'a network, unless its weights tell; then pictures: files, globs, folders')
     .option('--weights <file>', 'a checkpoint: safetensors, or what torch.save wrote')

@@ -1,6 +1,6 @@
-import { BLOCK, indirection } from './indirection';
+import { BLOCK, gathers, indirection, TAP } from './indirection';
 import { first, last } from './share';
-import { row1x32, row1x8, tile4x8, tile6x8, tile8x4 } from './tiles';
+import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles';
 
 // Convolution as an indirect matrix product (Dukhan, "The Indirect Convolution Algorithm", 2019): every output pixel has one pointer
 // for each tap of the kernel, to the input pixel under it or to zeros outside the image, so pointwise, strided, padded and dilated
@@ -13,6 +13,8 @@ import { row1x32, row1x8, tile4x8, tile6x8, tile8x4 } from './tiles';
 
 /** Whether tiles are six rows high: worth it only where multiply and add are one instruction. */
 const WIDE: bool = ASC_FEATURE_RELAXED_SIMD;
+/** Bytes of a tile's sums, at the start of the scratch. */
+const SUMS: usize = 256;
 
 // @ts-expect-error: decorator
 @inline
@@ -37,81 +39,97 @@ export function conv(p: usize, tid: i32, threads: i32): void {
     row = first(rows, 12, tid, threads);
     rowEnd = last(rows, 12, tid, threads);
   }
-  const scratch = <usize>arg(p, 27) + <usize>tid * <usize>arg(p, 28);
+  const sums = <usize>arg(p, 27) + <usize>tid * <usize>arg(p, 28);
+  const pointers = sums + SUMS;
   for (; row < rowEnd; row += BLOCK) {
     const count = min(BLOCK, rowEnd - row);
-    indirection(p, scratch, row, count);
-    if (rows < 3) vectorBlock(p, scratch, row, count, panel, panelEnd);
-    else block(p, scratch, row, count, panel, panelEnd);
+    indirection(p, pointers, row, count);
+    if (rows < 3) vectorBlock(p, pointers, sums, row, count, panel, panelEnd);
+    else block(p, pointers, sums, row, count, panel, panelEnd);
   }
 }
 
 /** All panels over one block of rows. */
-function block(p: usize, table: usize, row: i32, count: i32, panel: i32, panelEnd: i32): void {
-  const taps = arg(p, 11) * arg(p, 12);
-  const channels = arg(p, 7);
-  const outputs = arg(p, 10);
+function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel: i32, panelEnd: i32): void {
+  const gather = gathers(p);
+  const taps = gather ? 1 : arg(p, 11) * arg(p, 12);
+  const channels = gather ? arg(p, 7) * arg(p, 11) * arg(p, 12) : arg(p, 7);
   const strideY = <usize>arg(p, 3) << 2;
   const strideR = <usize>arg(p, 22) << 2;
-  const residual = <usize>arg(p, 21);
   const activation = arg(p, 25);
-  const step = <usize>(taps * channels) << 5;
   for (; panel < panelEnd; panel++) {
-    const columns = min(8, outputs - (panel << 3));
+    const columns = min(8, arg(p, 10) - (panel << 3));
     const offset = <usize>panel << 5;
-    const weights = <usize>arg(p, 19) + <usize>panel * step;
+    const width = columns > 4 ? 8 : 4;
+    const weights = <usize>arg(p, 19) + offset * <usize>(taps * channels);
     const bias = <usize>arg(p, 20) + offset;
     let y = <usize>arg(p, 2) + <usize>row * strideY + offset;
-    let r: usize = residual == 0 ? 0 : residual + <usize>row * strideR + offset;
-    let pointers = table;
-    if (columns > 4) {
-      for (let i = 0; i < count; ) {
-        const left = count - i;
-        const height = WIDE && left > 4 ? 6 : 4;
-        if (height == 6) tile6x8(pointers, taps, channels, weights, bias, y, strideY, r, strideR, activation, left, columns);
-        else tile4x8(pointers, taps, channels, weights, bias, y, strideY, r, strideR, activation, left, columns);
-        i += height;
-        pointers += <usize>height << 2;
-        y += <usize>height * strideY;
-        if (r != 0) r += <usize>height * strideR;
-      }
-    } else {
-      for (let i = 0; i < count; i += 8) {
-        tile8x4(pointers, taps, channels, weights, bias, y, strideY, r, strideR, activation, count - i, columns);
-        pointers += 32;
-        y += strideY << 3;
-        if (r != 0) r += strideR << 3;
-      }
+    let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
+    for (let i = 0; i < count; ) {
+      const left = count - i;
+      const height = width == 4 ? 8 : WIDE && left > 4 ? 6 : 4;
+      tile(height, table + (<usize>i << 2), taps, channels, weights, bias, sums);
+      finish(sums, width, y, strideY, r, strideR, activation, min(height, left), columns);
+      i += height;
+      y += <usize>height * strideY;
+      if (r != 0) r += <usize>height * strideR;
     }
   }
 }
 
+/** The sums of one tile over all taps. */
+// @ts-expect-error: decorator
+@inline
+function tile(height: i32, pointers: usize, taps: i32, channels: i32, weights: usize, bias: usize, sums: usize): void {
+  const bytes = <usize>channels << 2;
+  let from = bias;
+  let step: usize = 0;
+  for (let tap = 0; tap < taps; tap++, pointers += TAP) {
+    if (height == 8) {
+      sum8x4(pointers, bytes, weights, from, step, sums);
+      step = 16;
+      weights += bytes << 2;
+    } else {
+      if (WIDE && height == 6) sum6x8(pointers, bytes, weights, from, step, sums);
+      else sum4x8(pointers, bytes, weights, from, step, sums);
+      step = 32;
+      weights += bytes << 3;
+    }
+    from = sums;
+  }
+}
+
 /** One or two rows: the product is as fast as the weights are read, so four panels are read at once. */
-function vectorBlock(p: usize, table: usize, row: i32, count: i32, panel: i32, panelEnd: i32): void {
-  const taps = arg(p, 11) * arg(p, 12);
-  const channels = arg(p, 7);
-  const outputs = arg(p, 10);
-  const residual = <usize>arg(p, 21);
+function vectorBlock(p: usize, table: usize, sums: usize, row: i32, count: i32, panel: i32, panelEnd: i32): void {
+  const gather = gathers(p);
+  const taps = gather ? 1 : arg(p, 11) * arg(p, 12);
+  const channels = gather ? arg(p, 7) * arg(p, 11) * arg(p, 12) : arg(p, 7);
+  const bytes = <usize>channels << 2;
+  const stride = <usize>taps * bytes << 3;
   const activation = arg(p, 25);
-  const step = <usize>(taps * channels) << 5;
   for (let i = 0; i < count; i++) {
-    const pointers = table + (<usize>i << 2);
     const y = <usize>arg(p, 2) + <usize>((row + i) * arg(p, 3) * 4);
-    const r: usize = residual == 0 ? 0 : residual + <usize>((row + i) * arg(p, 22) * 4);
+    const r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>((row + i) * arg(p, 22) * 4);
     let at = panel;
     while (at < panelEnd) {
       const offset = <usize>at << 5;
-      const weights = <usize>arg(p, 19) + <usize>at * step;
-      const bias = <usize>arg(p, 20) + offset;
-      const left = outputs - (at << 3);
-      const rest: usize = r == 0 ? 0 : r + offset;
-      if (at + 4 <= panelEnd && left >= 32) {
-        row1x32(pointers, taps, channels, weights, step, bias, y + offset, rest, activation);
-        at += 4;
-      } else {
-        row1x8(pointers, taps, channels, weights, bias, y + offset, rest, activation, min(8, left));
-        at++;
+      const left = arg(p, 10) - (at << 3);
+      const four = at + 4 <= panelEnd && left >= 32;
+      const width = four || left > 4 ? 8 : 4;
+      let from = <usize>arg(p, 20) + offset;
+      let weights = <usize>arg(p, 19) + <usize>at * stride;
+      let pointers = table + (<usize>i << 2);
+      for (let tap = 0; tap < taps; tap++, pointers += TAP) {
+        if (four) sum1x32(pointers, bytes, weights, stride, from, sums);
+        else if (width == 8) sum1x8(pointers, bytes, weights, from, 0, sums);
+        else sum1x4(pointers, bytes, weights, from, 0, sums);
+        weights += bytes * <usize>width;
+        from = sums;
       }
+      const rest: usize = r == 0 ? 0 : r + offset;
+      // Four panels of one row are written like four rows that lie 8 channels apart.
+      finish(sums, width, y + offset, 32, rest, 32, activation, four ? 4 : 1, min(8, left));
+      at += four ? 4 : 1;
     }
   }
 }

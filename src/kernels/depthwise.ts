@@ -1,11 +1,12 @@
+import { four3s1, four3s2, four5s1, four5s2 } from './depthwise-rows';
 import { Activation } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
 
-// Depthwise convolution: one kernel a channel, vectorised over channels. Weights are packed `[channel / 4][tap][4]`.
+// Depthwise convolution: one kernel a channel, vectorised over channels. Weights are packed `[channel / 4][bias, taps][4]`.
 //
 // Arguments (4 bytes each): 0 x, 1 its row stride, 2 y, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 kH, 11 kW, 12 13 stride,
-// 14 15 padding top and left, 16 17 dilation, 18 weights, 19 bias, 20 residual or 0, 21 its row stride, 22 activation.
+// 14 15 padding top and left, 16 17 dilation, 18 weights, 19 residual or C zeros, 20 its row stride (0 for zeros), 21 activation.
 
 // @ts-expect-error: decorator
 @inline
@@ -37,73 +38,90 @@ function line(p: usize, row: i32, from: i32, to: i32): void {
   const width = arg(p, 6);
   const outHeight = arg(p, 8);
   const outWidth = arg(p, 9);
-  const kernelHeight = arg(p, 10);
   const kernelWidth = arg(p, 11);
   const strideX = arg(p, 13);
-  const left = arg(p, 15);
   const dilationY = arg(p, 16);
   const dilationX = arg(p, 17);
   const image = row / outHeight;
   const top = (row - image * outHeight) * arg(p, 12) - arg(p, 14);
   // The kernel's rows and, for each pixel, columns that lie inside the image; taps outside of it are zeros and are left out.
-  const ky0 = top >= 0 ? 0 : (dilationY - 1 - top) / dilationY;
-  const ky1 = min(kernelHeight, top >= height ? 0 : (height - top + dilationY - 1) / dilationY);
+  const ky0 = top >= 0 ? 0 : min(arg(p, 10), (dilationY - 1 - top) / dilationY);
+  const ky1 = max(ky0, min(arg(p, 10), top >= height ? 0 : (height - top + dilationY - 1) / dilationY));
   const source = <usize>arg(p, 0) + <usize>((image * height + top) * width * arg(p, 1) * 4);
   const pixel = arg(p, 1) << 2;
   const strideY = arg(p, 3) << 2;
-  const strideR = arg(p, 21) << 2;
+  const strideR = arg(p, 20) << 2;
   let y = <usize>arg(p, 2) + <usize>(row * outWidth * strideY);
-  let r = <usize>arg(p, 20);
-  if (r != 0) r += <usize>(row * outWidth * strideR);
+  let r = <usize>arg(p, 19) + <usize>(row * outWidth * strideR);
   const reach = (kernelWidth - 1) * dilationX;
+  // Whole vectors of channels go four pixels at a time, the rest and the image's borders one by one.
+  const whole = from + ((to - from) & ~3);
   for (let ox = 0; ox < outWidth; ) {
-    const x0 = ox * strideX - left;
+    const x0 = ox * strideX - arg(p, 15);
     const x = source + <usize>(x0 * pixel);
-    if (x0 >= 0 && ox + 4 <= outWidth && x0 + 3 * strideX + reach < width) {
-      if (dilationX == 1 && strideX == 1 && kernelWidth == 3) four3(p, x, y, r, ky0, ky1, from, to);
-      else if (dilationX == 1 && strideX == 1 && kernelWidth == 5) four5(p, x, y, r, ky0, ky1, from, to);
-      else four(p, x, y, r, ky0, ky1, from, to);
-      ox += 4;
-      y += strideY << 2;
-      if (r != 0) r += strideR << 2;
+    // How many times four pixels from here on have all their columns inside.
+    const inside = x0 < 0 ? 0 : min(outWidth - ox, (width - 1 - reach - x0 + strideX) / strideX) >> 2;
+    if (inside > 0) {
+      if (whole > from) fours(p, x, y, r, ky0, ky1, from, whole, inside);
+      if (to > whole) {
+        for (let i = 0; i < inside << 2; i++) {
+          const at = <usize>(i * strideX * pixel);
+          one(p, x + at, y + <usize>(i * strideY), r + <usize>(i * strideR), ky0, ky1, 0, kernelWidth, whole, to);
+        }
+      }
+      ox += inside << 2;
+      y += (inside << 2) * strideY;
+      r += (inside << 2) * strideR;
     } else {
       const kx0 = x0 >= 0 ? 0 : (dilationX - 1 - x0) / dilationX;
       const kx1 = min(kernelWidth, x0 >= width ? 0 : (width - x0 + dilationX - 1) / dilationX);
       one(p, x, y, r, ky0, ky1, kx0, kx1, from, to);
       ox++;
       y += strideY;
-      if (r != 0) r += strideR;
+      r += strideR;
     }
   }
+  if (arg(p, 21) > Activation.Relu) activateLine(p, row, from, to);
 }
 
+/** The least output: the ReLU is part of the loops, any other activation follows behind them. */
 // @ts-expect-error: decorator
 @inline
-function finish(c: v128, y: usize, r: usize, activation: i32, count: i32): void {
-  if (r != 0) c = f32x4.add(c, v128.load(r));
-  storeLanes(y, activate(c, activation), count);
+function least(p: usize): f32 {
+  return arg(p, 21) == Activation.Relu ? 0 : -Infinity;
+}
+
+/** Applies a rare activation to a finished row. */
+function activateLine(p: usize, row: i32, from: i32, to: i32): void {
+  const outWidth = arg(p, 9);
+  const strideY = <usize>arg(p, 3) << 2;
+  let y = <usize>arg(p, 2) + <usize>(row * outWidth) * strideY;
+  for (let ox = 0; ox < outWidth; ox++, y += strideY) {
+    for (let c = from; c < to; c += 4) {
+      const at = y + (<usize>c << 2);
+      storeLanes(at, activate(v128.load(at), arg(p, 21)), to - c);
+    }
+  }
 }
 
 /** One pixel, with the taps `ky0..ky1`, `kx0..kx1` that lie inside the image; two vectors of channels at a time. */
 function one(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, kx0: i32, kx1: i32, from: i32, to: i32): void {
   const kernelWidth = arg(p, 11);
-  const taps = arg(p, 10) * kernelWidth;
   const stepX = arg(p, 17) * (arg(p, 1) << 2);
   const stepY = arg(p, 16) * arg(p, 6) * (arg(p, 1) << 2);
-  const bias = <usize>arg(p, 19);
-  const activation = arg(p, 22);
-  const vector = <usize>taps << 4;
+  const low = f32x4.splat(least(p));
+  const vector = <usize>(arg(p, 10) * kernelWidth + 1) << 4;
   let weights = <usize>arg(p, 18) + <usize>(from >> 2) * vector;
   for (let c = from; c < to; c += 8, weights += vector << 1) {
     const at = <usize>c << 2;
     // Behind the last vector of channels there is only one to compute: it is then computed twice.
-    const next = c + 4 < to ? 16 : 0;
-    const nextWeights = c + 4 < to ? vector : 0;
-    let c0 = v128.load(bias + at);
-    let c1 = v128.load(bias + at + next);
+    const next: usize = c + 4 < to ? 16 : 0;
+    const nextWeights: usize = c + 4 < to ? vector : 0;
+    let c0 = f32x4.add(v128.load(weights), v128.load(r + at));
+    let c1 = f32x4.add(v128.load(weights + nextWeights), v128.load(r + at + next));
     for (let ky = ky0; ky < ky1; ky++) {
       let q = x + at + <usize>(ky * stepY + kx0 * stepX);
-      let w = weights + (<usize>(ky * kernelWidth + kx0) << 4);
+      let w = weights + (<usize>(ky * kernelWidth + kx0 + 1) << 4);
       for (let kx = kx0; kx < kx1; kx++) {
         c0 = madd(v128.load(q), v128.load(w), c0);
         c1 = madd(v128.load(q + next), v128.load(w + nextWeights), c1);
@@ -111,200 +129,77 @@ function one(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, kx0: i3
         w += 16;
       }
     }
-    finish(c0, y + at, r == 0 ? 0 : r + at, activation, to - c);
-    if (next != 0) finish(c1, y + at + 16, r == 0 ? 0 : r + at + 16, activation, to - c - 4);
+    storeLanes(y + at, f32x4.pmax(c0, low), to - c);
+    if (next != 0) storeLanes(y + at + 16, f32x4.pmax(c1, low), to - c - 4);
   }
 }
 
-/** Four neighbouring pixels, any kernel width, stride and dilation. */
-function four(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from: i32, to: i32): void {
-  const pixel = <usize>arg(p, 1) << 2;
+/** `count` times four neighbouring pixels inside the image, whole vectors of channels. */
+function fours(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from: i32, to: i32, count: i32): void {
   const kernelWidth = arg(p, 11);
-  const vector = <usize>(arg(p, 10) * kernelWidth) << 4;
+  const strideX = arg(p, 13);
+  const pixel = <usize>arg(p, 1) << 2;
+  const stepY = <usize>(arg(p, 16) * arg(p, 6)) * pixel;
+  const strideY = <usize>arg(p, 3) << 2;
+  const strideR = <usize>arg(p, 20) << 2;
+  const line = <usize>kernelWidth << 4;
+  const w = <usize>arg(p, 18) + <usize>(from >> 2) * (<usize>arg(p, 10) * line + 16);
+  const before = <usize>ky0 * line + 16;
+  const after = <usize>(arg(p, 10) - ky1) * line;
+  const at = <usize>from << 2;
+  const bytes = <usize>(to - from) << 2;
+  const low = least(p);
+  const rows = ky1 - ky0;
+  const skip = stepY - <usize>(3 * strideX + kernelWidth - 1) * pixel;
+  const shape = arg(p, 17) == 1 && strideX <= 2 ? kernelWidth * 2 + strideX : 0;
+  x += at + <usize>ky0 * stepY;
+  y += at;
+  r += at;
+  for (; count > 0; count--) {
+    if (shape == 7) four3s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
+    else if (shape == 8) four3s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
+    else if (shape == 11) four5s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
+    else if (shape == 12) four5s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
+    else fourAny(p, x, stepY, w, before, after, y, r, bytes, rows);
+    x += <usize>(strideX << 2) * pixel;
+    y += strideY << 2;
+    r += strideR << 2;
+  }
+}
+
+/** Any kernel width, stride and dilation. */
+function fourAny(
+  p: usize, x: usize, stepY: usize, w: usize, before: usize, after: usize, y: usize, r: usize, bytes: usize, rows: i32,
+): void {
+  const pixel = <usize>arg(p, 1) << 2;
   const next = <usize>arg(p, 13) * pixel;
   const stepX = <usize>arg(p, 17) * pixel;
-  const stepY = <usize>(arg(p, 16) * arg(p, 6)) * pixel;
   const strideY = <usize>arg(p, 3) << 2;
-  const strideR = <usize>arg(p, 21) << 2;
-  const bias = <usize>arg(p, 19);
-  const activation = arg(p, 22);
-  let weights = <usize>arg(p, 18) + <usize>(from >> 2) * vector;
-  for (let c = from; c < to; c += 4, weights += vector) {
-    const at = <usize>c << 2;
-    let c0 = v128.load(bias + at);
-    let c1 = c0;
-    let c2 = c0;
-    let c3 = c0;
-    let w = weights + (<usize>(ky0 * kernelWidth) << 4);
-    for (let ky = ky0; ky < ky1; ky++) {
-      let q0 = x + at + <usize>ky * stepY;
-      let q1 = q0 + next;
-      let q2 = q1 + next;
-      let q3 = q2 + next;
-      for (const end = w + (<usize>kernelWidth << 4); w < end; w += 16) {
+  const strideR = <usize>arg(p, 20) << 2;
+  const line = <usize>arg(p, 11) << 4;
+  const low = f32x4.splat(least(p));
+  for (const end = y + bytes; y < end; y += 16, r += 16, x += 16) {
+    const bias = v128.load(w);
+    w += before;
+    let c0 = f32x4.add(bias, v128.load(r));
+    let c1 = f32x4.add(bias, v128.load(r + strideR));
+    let c2 = f32x4.add(bias, v128.load(r + (strideR << 1)));
+    let c3 = f32x4.add(bias, v128.load(r + strideR * 3));
+    let from = x;
+    for (let i = rows; i > 0; i--, from += stepY) {
+      let q = from;
+      for (const stop = w + line; w < stop; w += 16, q += stepX) {
         const k = v128.load(w);
-        c0 = madd(v128.load(q0), k, c0);
-        c1 = madd(v128.load(q1), k, c1);
-        c2 = madd(v128.load(q2), k, c2);
-        c3 = madd(v128.load(q3), k, c3);
-        q0 += stepX;
-        q1 += stepX;
-        q2 += stepX;
-        q3 += stepX;
+        c0 = madd(v128.load(q), k, c0);
+        c1 = madd(v128.load(q + next), k, c1);
+        c2 = madd(v128.load(q + (next << 1)), k, c2);
+        c3 = madd(v128.load(q + next * 3), k, c3);
       }
     }
-    finishFour(c0, c1, c2, c3, y + at, strideY, r == 0 ? 0 : r + at, strideR, activation, to - c);
-  }
-}
-
-// @ts-expect-error: decorator
-@inline
-function finishFour(
-  c0: v128, c1: v128, c2: v128, c3: v128, y: usize, strideY: usize, r: usize, strideR: usize, activation: i32, count: i32,
-): void {
-  if (count >= 4 && activation <= Activation.Relu) {
-    // The common end, without a branch for each vector.
-    if (r != 0) {
-      c0 = f32x4.add(c0, v128.load(r));
-      c1 = f32x4.add(c1, v128.load(r + strideR));
-      c2 = f32x4.add(c2, v128.load(r + (strideR << 1)));
-      c3 = f32x4.add(c3, v128.load(r + strideR * 3));
-    }
-    if (activation == Activation.Relu) {
-      const zero = f32x4.splat(0);
-      c0 = f32x4.pmax(c0, zero);
-      c1 = f32x4.pmax(c1, zero);
-      c2 = f32x4.pmax(c2, zero);
-      c3 = f32x4.pmax(c3, zero);
-    }
-    v128.store(y, c0);
-    v128.store(y + strideY, c1);
-    v128.store(y + (strideY << 1), c2);
-    v128.store(y + strideY * 3, c3);
-    return;
-  }
-  finish(c0, y, r, activation, count);
-  finish(c1, y + strideY, r == 0 ? 0 : r + strideR, activation, count);
-  finish(c2, y + (strideY << 1), r == 0 ? 0 : r + (strideR << 1), activation, count);
-  finish(c3, y + strideY * 3, r == 0 ? 0 : r + strideR * 3, activation, count);
-}
-
-/** Four neighbouring pixels, width 3, stride 1: each input is read once for the three taps it meets. */
-function four3(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from: i32, to: i32): void {
-  const pixel = <usize>arg(p, 1) << 2;
-  const vector = <usize>arg(p, 10) * 48;
-  const stepY = <usize>(arg(p, 16) * arg(p, 6)) * pixel;
-  const strideY = <usize>arg(p, 3) << 2;
-  const strideR = <usize>arg(p, 21) << 2;
-  const bias = <usize>arg(p, 19);
-  const activation = arg(p, 22);
-  let weights = <usize>arg(p, 18) + <usize>(from >> 2) * vector;
-  for (let c = from; c < to; c += 4, weights += vector) {
-    const at = <usize>c << 2;
-    let c0 = v128.load(bias + at);
-    let c1 = c0;
-    let c2 = c0;
-    let c3 = c0;
-    let w = weights + <usize>ky0 * 48;
-    let line = x + at + <usize>ky0 * stepY;
-    for (let ky = ky0; ky < ky1; ky++) {
-      const k0 = v128.load(w);
-      const k1 = v128.load(w, 16);
-      const k2 = v128.load(w, 32);
-      w += 48;
-      let q = line;
-      line += stepY;
-      let v = v128.load(q);
-      c0 = madd(v, k0, c0);
-      q += pixel;
-      v = v128.load(q);
-      c0 = madd(v, k1, c0);
-      c1 = madd(v, k0, c1);
-      q += pixel;
-      v = v128.load(q);
-      c0 = madd(v, k2, c0);
-      c1 = madd(v, k1, c1);
-      c2 = madd(v, k0, c2);
-      q += pixel;
-      v = v128.load(q);
-      c1 = madd(v, k2, c1);
-      c2 = madd(v, k1, c2);
-      c3 = madd(v, k0, c3);
-      q += pixel;
-      v = v128.load(q);
-      c2 = madd(v, k2, c2);
-      c3 = madd(v, k1, c3);
-      q += pixel;
-      v = v128.load(q);
-      c3 = madd(v, k2, c3);
-    }
-    finishFour(c0, c1, c2, c3, y + at, strideY, r == 0 ? 0 : r + at, strideR, activation, to - c);
-  }
-}
-
-/** Four neighbouring pixels, width 5, stride 1. */
-function four5(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from: i32, to: i32): void {
-  const pixel = <usize>arg(p, 1) << 2;
-  const vector = <usize>arg(p, 10) * 80;
-  const stepY = <usize>(arg(p, 16) * arg(p, 6)) * pixel;
-  const strideY = <usize>arg(p, 3) << 2;
-  const strideR = <usize>arg(p, 21) << 2;
-  const bias = <usize>arg(p, 19);
-  const activation = arg(p, 22);
-  let weights = <usize>arg(p, 18) + <usize>(from >> 2) * vector;
-  for (let c = from; c < to; c += 4, weights += vector) {
-    const at = <usize>c << 2;
-    let c0 = v128.load(bias + at);
-    let c1 = c0;
-    let c2 = c0;
-    let c3 = c0;
-    let w = weights + <usize>ky0 * 80;
-    let line = x + at + <usize>ky0 * stepY;
-    for (let ky = ky0; ky < ky1; ky++) {
-      const k0 = v128.load(w);
-      const k1 = v128.load(w, 16);
-      const k2 = v128.load(w, 32);
-      const k3 = v128.load(w, 48);
-      const k4 = v128.load(w, 64);
-      w += 80;
-      let q = line;
-      line += stepY;
-      let v = v128.load(q);
-      c0 = madd(v, k0, c0);
-      q += pixel;
-      v = v128.load(q);
-      c0 = madd(v, k1, c0);
-      c1 = madd(v, k0, c1);
-      q += pixel;
-      v = v128.load(q);
-      c0 = madd(v, k2, c0);
-      c1 = madd(v, k1, c1);
-      c2 = madd(v, k0, c2);
-      q += pixel;
-      v = v128.load(q);
-      c0 = madd(v, k3, c0);
-      c1 = madd(v, k2, c1);
-      c2 = madd(v, k1, c2);
-      c3 = madd(v, k0, c3);
-      q += pixel;
-      v = v128.load(q);
-      c0 = madd(v, k4, c0);
-      c1 = madd(v, k3, c1);
-      c2 = madd(v, k2, c2);
-      c3 = madd(v, k1, c3);
-      q += pixel;
-      v = v128.load(q);
-      c1 = madd(v, k4, c1);
-      c2 = madd(v, k3, c2);
-      c3 = madd(v, k2, c3);
-      q += pixel;
-      v = v128.load(q);
-      c2 = madd(v, k4, c2);
-      c3 = madd(v, k3, c3);
-      q += pixel;
-      v = v128.load(q);
-      c3 = madd(v, k4, c3);
-    }
-    finishFour(c0, c1, c2, c3, y + at, strideY, r == 0 ? 0 : r + at, strideR, activation, to - c);
+    w += after;
+    v128.store(y, f32x4.pmax(c0, low));
+    v128.store(y + strideY, f32x4.pmax(c1, low));
+    v128.store(y + (strideY << 1), f32x4.pmax(c2, low));
+    v128.store(y + strideY * 3, f32x4.pmax(c3, low));
   }
 }

@@ -54,6 +54,23 @@ function unaryRow(x: usize, y: usize, count: i32, activation: i32): void {
   for (let i = 0; i < count; i += 4, x += 16, y += 16) storeLanes(y, activate(v128.load(x), activation), count - i);
 }
 
+/** `x` where it is positive, else `slope * x` by channel. Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 slopes. */
+export function prelu(p: usize, tid: i32, threads: i32): void {
+  const channels = arg(p, 5);
+  const slopes = <usize>arg(p, 6);
+  const zero = f32x4.splat(0);
+  const end = last(arg(p, 4), 1, tid, threads);
+  for (let row = first(arg(p, 4), 1, tid, threads); row < end; row++) {
+    const x = <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4);
+    const y = <usize>arg(p, 2) + <usize>(row * arg(p, 3) * 4);
+    for (let c = 0; c < channels; c += 4) {
+      const at = <usize>c << 2;
+      const v = v128.load(x + at);
+      storeLanes(y + at, v128.bitselect(f32x4.mul(v, v128.load(slopes + at)), v, f32x4.lt(v, zero)), channels - c);
+    }
+  }
+}
+
 // @ts-expect-error: decorator
 @inline
 function combine(a: v128, b: v128, operator: i32): v128 {

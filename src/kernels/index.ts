@@ -1,9 +1,11 @@
 import { conv } from './conv';
 import { depthwise } from './depthwise';
-import { affine, binary, unary } from './elementwise';
+import { affine, binary, prelu, unary } from './elementwise';
+import { instanceNorm, instanceStatistics } from './instance-norm';
 import { copy, toChannelsFirst, toChannelsLast } from './layout';
 import { Opcode } from './opcodes';
 import { globalAveragePool, pool } from './pool';
+import { resize } from './resize';
 import { softmax } from './softmax';
 import { arrive, awaitWork } from './threads';
 
@@ -45,6 +47,14 @@ function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
       return toChannelsLast(args, tid, threads);
     case Opcode.ToChannelsFirst:
       return toChannelsFirst(args, tid, threads);
+    case Opcode.InstanceStatistics:
+      return instanceStatistics(args, tid, threads);
+    case Opcode.InstanceNorm:
+      return instanceNorm(args, tid, threads);
+    case Opcode.PRelu:
+      return prelu(args, tid, threads);
+    case Opcode.Resize:
+      return resize(args, tid, threads);
     default:
       unreachable();
   }

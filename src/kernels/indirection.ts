@@ -6,6 +6,8 @@
 export const BLOCK: i32 = 60;
 /** Bytes from one tap's pointers to the next tap's; keep `POINTER_ROWS` of ops/conv2d-lowering.ts the same. */
 export const TAP: usize = 68 << 2;
+/** Few input channels make short loops at every tap: up to this many, a window is copied into one long row. */
+const GATHERED: i32 = 8;
 /** The highest tile. */
 const HIGHEST: i32 = 8;
 
@@ -26,10 +28,76 @@ export function indirection(p: usize, table: usize, row: i32, count: i32): void 
     let source = <usize>arg(p, 0) + <usize>row * stride;
     for (const end = table + (<usize>count << 2); table < end; table += 4, source += stride) store<u32>(table, <u32>source);
     repeatLast(table - 4, 1);
+  } else if (gathers(p)) {
+    gatherRows(p, table, row, count);
   } else {
     windows(p, table, row, count);
     repeatLast(table + (<usize>(count - 1) << 2), taps);
   }
+}
+
+/** Whether windows are copied into rows of `[tap][channel]`, which then have a single tap. */
+// @ts-expect-error: decorator
+@inline
+export function gathers(p: usize): bool {
+  return arg(p, 11) * arg(p, 12) > 1 && arg(p, 7) <= GATHERED && arg(p, 23) == 0;
+}
+
+/** Copies the windows of `count` pixels behind the pointers and points to the copies. */
+function gatherRows(p: usize, table: usize, row: i32, count: i32): void {
+  const height = arg(p, 5);
+  const width = arg(p, 6);
+  const outHeight = arg(p, 8);
+  const outWidth = arg(p, 9);
+  const kernelHeight = arg(p, 11);
+  const kernelWidth = arg(p, 12);
+  const dilationY = arg(p, 17);
+  const dilationX = arg(p, 18);
+  const pixel = arg(p, 1) << 2;
+  const bytes = <usize>arg(p, 7) << 2;
+  let image = row / (outHeight * outWidth);
+  let oy = row / outWidth - image * outHeight;
+  let ox = row % outWidth;
+  // Without gaps between pixels a row of the window is one run.
+  const dense = <usize>pixel == bytes && dilationX == 1;
+  let y = table + TAP;
+  for (let i = 0; i < count; i++) {
+    store<u32>(table + (<usize>i << 2), <u32>y);
+    const top = oy * arg(p, 13) - arg(p, 15);
+    const left = ox * arg(p, 14) - arg(p, 16);
+    const x = <usize>arg(p, 0) + <usize>(((image * height + top) * width + left) * pixel);
+    const run = dense && left >= 0 && left + kernelWidth <= width;
+    for (let ky = 0; ky < kernelHeight; ky++) {
+      const iy = top + ky * dilationY;
+      const inside = iy >= 0 && iy < height;
+      let source = x + <usize>(ky * dilationY * width * pixel);
+      if (run && inside) {
+        for (const end = y + bytes * <usize>kernelWidth; ; y += 16, source += 16) {
+          v128.store(y, v128.load(source));
+          if (y + 16 >= end) {
+            y = end;
+            break;
+          }
+        }
+        continue;
+      }
+      for (let kx = 0; kx < kernelWidth; kx++, source += <usize>(dilationX * pixel), y += bytes) {
+        const ix = left + kx * dilationX;
+        const here = inside && ix >= 0 && ix < width;
+        // Whole vectors: what is written too far is overwritten by the next tap.
+        v128.store(y, here ? v128.load(source) : f32x4.splat(0));
+        if (bytes > 16) v128.store(y, here ? v128.load(source, 16) : f32x4.splat(0), 16);
+      }
+    }
+    if (++ox == outWidth) {
+      ox = 0;
+      if (++oy == outHeight) {
+        oy = 0;
+        image++;
+      }
+    }
+  }
+  repeatLast(table + (<usize>(count - 1) << 2), 1);
 }
 
 /** Repeats the pointers at `slot`, the last row's, for the rows that a tile may reach past it. */

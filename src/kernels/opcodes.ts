@@ -13,6 +13,10 @@ export enum Opcode {
   Copy,
   ToChannelsLast,
   ToChannelsFirst,
+  InstanceStatistics,
+  InstanceNorm,
+  PRelu,
+  Resize,
 }
 
 export enum Activation {

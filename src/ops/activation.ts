@@ -91,5 +91,3 @@ export const hardSigmoid = unary('hard_sigmoid');
 export const hardSwish = unary('hard_swish');
 export const sigmoid = unary('sigmoid');
 export const tanh = unary('tanh');
-/** Slope 0.01 below zero. */
-export const leakyRelu = unary('leaky_relu');

@@ -5,9 +5,20 @@ import { activationCode } from './activation.js';
 import { type Conv2dAttrs, conv2dOperands } from './conv2d.js';
 import type { LinearAttrs } from './linear.js';
 
-/** The kernel's scratch: room for the pointers of one tap, and with a scale for the rows it takes at once (kernels/indirection.ts). */
+/**
+ * The kernel's scratch, in floats (kernels/conv.ts and indirection.ts): a tile's sums, the pointers of every tap, and room for a block of input
+ * rows where they are scaled or gathered first.
+ */
+const SUMS = 64;
 const POINTER_ROWS = 68;
 const BLOCK_ROWS = 60;
+const GATHERED_CHANNELS = 8;
+
+function scratchFloats(channels: number, taps: number, scale: boolean): number {
+  const gathered = taps > 1 && channels <= GATHERED_CHANNELS;
+  const copied = gathered || scale ? BLOCK_ROWS * taps * channels + 8 : 0;
+  return SUMS + POINTER_ROWS * taps + copied;
+}
 
 export function lowerConv2d(value: Value<Conv2dAttrs>, to: Lowering): void {
   const { weight } = conv2dOperands(value);
@@ -24,7 +35,7 @@ function lowerGroup(value: Value<Conv2dAttrs>, group: number, to: Lowering): voi
   const packed = packPanels(to.constant(weight), group * perGroup, perGroup, channels, taps);
   const x = to.view(input);
   const y = to.view(value);
-  const scratch = POINTER_ROWS * taps + (scale ? BLOCK_ROWS * channels : 0);
+  const scratch = scratchFloats(channels, taps, scale !== undefined);
   to.emit(Opcode.Conv, [
     shifted(x, group * channels),
     x.stride,
@@ -87,9 +98,8 @@ function lowerDepthwise(value: Value<Conv2dAttrs>, to: Lowering): void {
     padding[0],
     padding[1],
     ...dilation,
-    to.weights(packDepthwise(to.constant(weight), channels, kernelHeight * kernelWidth)),
-    packedBias(bias, 0, channels, to),
-    ...optionalRows(residual, 0, to),
+    to.weights(packDepthwise(to.constant(weight), bias && to.constant(bias), channels, kernelHeight * kernelWidth)),
+    ...(residual ? optionalRows(residual, 0, to) : [to.zeros(channels), 0]),
     activationCode(activation),
   ]);
 }
@@ -125,8 +135,8 @@ export function lowerLinear(value: Value<LinearAttrs>, to: Lowering): void {
     ...[0, 0, 0, 0],
     activationCode(value.attrs.activation),
     to.zeros(channels),
-    to.scratch(POINTER_ROWS),
-    POINTER_ROWS * 4,
+    to.scratch(scratchFloats(channels, 1, false)),
+    4 * scratchFloats(channels, 1, false),
   ]);
 }
 
@@ -177,11 +187,18 @@ export function packPanels(
   return packed;
 }
 
-/** Packs a weight `[C, taps]` as `[channel / 4][tap][4]`. */
-export function packDepthwise(weight: Float32Array, channels: number, taps: number): Float32Array {
-  const packed = new Float32Array(Math.ceil(channels / 4) * taps * 4);
+/** Packs a weight `[C, taps]` and its bias as `[channel / 4][bias, taps][4]`. */
+export function packDepthwise(
+  weight: Float32Array,
+  bias: Float32Array | undefined,
+  channels: number,
+  taps: number,
+): Float32Array {
+  const packed = new Float32Array(Math.ceil(channels / 4) * (taps + 1) * 4);
   for (let c = 0; c < channels; c++) {
-    for (let tap = 0; tap < taps; tap++) packed[((c >> 2) * taps + tap) * 4 + (c & 3)] = weight[c * taps + tap];
+    const at = (c >> 2) * (taps + 1) * 4 + (c & 3);
+    packed[at] = bias ? bias[c] : 0;
+    for (let tap = 0; tap < taps; tap++) packed[at + (tap + 1) * 4] = weight[c * taps + tap];
   }
   return packed;
 }

@@ -78,7 +78,7 @@ describe('the built command', () => {
 
   it('ends at Ctrl-C, with the exit code of one', async () => {
     const args = ['bench', 'ghostnet_050', '--size', '64', '--runs', '1000000'];
-    const { code, out } = await ghostkit(args, (child) => setTimeout(() => child.kill('SIGINT'), 1500));
+    const { code, out } = await ghostkit(args, (child) => setTimeout(() => child.kill('SIGINT'), 3000));
     expect({ code, out }).toEqual({ code: 130, out: '' });
   });
 

@@ -22,8 +22,8 @@ const activations: ops.ActivationName[] = [
 
 const convolution = fc.record({
   n: fc.integer({ min: 1, max: 2 }),
-  h: fc.integer({ min: 5, max: 19 }),
-  w: fc.integer({ min: 5, max: 19 }),
+  h: fc.integer({ min: 7, max: 19 }),
+  w: fc.integer({ min: 7, max: 19 }),
   perGroup: fc.integer({ min: 1, max: 9 }),
   outPerGroup: fc.integer({ min: 1, max: 21 }),
   groups: fc.integer({ min: 1, max: 3 }),

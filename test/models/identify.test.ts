@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import { DeployedClassifier } from '../../src/models/deployed.js';
+import { guessModel, identify, metadataOf } from '../../src/models/identify.js';
+import { assignNamedWeights } from '../../src/models/named-weights.js';
+import { createModel, listModels, type ModelOptions } from '../../src/models/registry.js';
+import { float32 } from '../../src/tensor/tensor.js';
+
+const stateOf = (name: string, options: ModelOptions = {}) => createModel(name, { classes: 3, ...options }).state();
+
+describe('guessModel', () => {
+  // The ablations without a shortcut or a branch have the shapes of others; their names must be given.
+  const distinct = listModels().filter(({ name }) => !/_(wo|norep)_/.test(name));
+
+  it.each(distinct.map(({ name }) => name))('knows %s by its shapes', (name) => {
+    expect(guessModel(stateOf(name))).toMatchObject({ entry: { name }, options: {}, form: 'training' });
+  });
+
+  it('knows other widths, and converted RepGhostNets', () => {
+    expect(guessModel(stateOf('repghostnet_100', { width: 0.35, reparam: 'merged' }))).toMatchObject({
+      entry: { family: 'repghostnet' },
+      options: { width: 0.35, reparam: 'merged' },
+    });
+  });
+
+  it('knows nothing of other tensors', () => {
+    expect(guessModel(new Map([['conv_stem.weight', float32([1], [0])]]))).toBeUndefined();
+    expect(guessModel(new Map())).toBeUndefined();
+  });
+
+  it('does not believe a shape that holds nothing', () => {
+    const state = new Map([['conv_stem.weight', float32([16, 1e9, 0, 0], [])]]);
+    expect(guessModel(state, { 'ghostkit.model': 'ghostnet_100', 'ghostkit.form': 'deploy' })).toBeDefined();
+    const checkpoint = {
+      state,
+      metadata: { 'ghostkit.model': 'ghostnet_100', 'ghostkit.form': 'deploy' },
+      source: 'root',
+      format: 'safetensors',
+    } as const;
+    expect(() => identify(checkpoint)).toThrow('conv_stem.weight: the file has [16,1000000000,0,0]');
+  });
+});
+
+describe('DeployedClassifier', () => {
+  it('is loaded by what it was stored as', () => {
+    const model = assignNamedWeights(createModel('repghostnet_050', { classes: 3 }));
+    const deployed = new DeployedClassifier(model);
+    const guess = { entry: listModels()[3], options: {}, form: 'deploy' } as const;
+    expect(guess.entry.name).toBe('repghostnet_050');
+    const loaded = identify({
+      state: deployed.state(),
+      metadata: metadataOf(guess),
+      source: 'root',
+      format: 'safetensors',
+    });
+    expect(loaded?.model).toBeInstanceOf(DeployedClassifier);
+    expect(loaded?.model.state()).toEqual(deployed.state());
+    expect(loaded?.model.numClasses).toBe(3);
+  });
+});
