@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['./test/support/setup.ts'],
+    reporters: ['default', './test/support/summary-reporter.ts'],
     // A process for each file: V8's flags and wasm memories are per process.
     pool: 'forks',
     maxWorkers: 2,

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { writeSafetensors } from '../dist/formats/safetensors.js';
 import { findModel } from '../dist/models/registry.js';
+import { compileToBytes } from '../dist/nn/compile.js';
 import { networkFor } from './lib/ghostkit.mjs';
 import { machine, median, rounded } from './lib/measure.mjs';
 import { filtered, positive } from './lib/options.mjs';
@@ -55,8 +55,8 @@ async function writeNetwork(name, folder) {
   const { model, shape, image, imageNhwc, onnx, plan: makePlan } = networkFor(name);
   const { plan, weights } = makePlan();
   const files = {
-    'network.json': JSON.stringify({ name, shape }),
-    'model.safetensors': writeSafetensors(model.state()),
+    'network.json': JSON.stringify({ shape }),
+    'model.ghost.safetensors': compileToBytes(model, { input: shape }),
     'model.onnx': onnx(),
     'plan.json': JSON.stringify(plan),
     'weights.bin': weights,

@@ -10,6 +10,7 @@ import { repghostnet } from '../dist/models/repghostnet.js';
 import { graphStats } from '../dist/models/stats.js';
 import { compile } from '../dist/nn/compile.js';
 import { trace } from '../dist/nn/trace.js';
+import { blender, isBlender, isPseudoBackground, pseudo } from './parity/blender.mjs';
 import { compareOutput, Worst } from './parity/compare.mjs';
 import { crops, isCrops } from './parity/crops.mjs';
 import { networkOf } from './parity/network.mjs';
@@ -23,6 +24,8 @@ const FACTORIES = { ghostnet, repghostnet };
 const KINDS = [
   { is: (golden) => networkOf(golden) !== undefined && golden.outputs !== undefined, run: classification },
   { is: isCrops, run: crops },
+  { is: isBlender, run: blender },
+  { is: isPseudoBackground, run: pseudo },
 ];
 
 /** A classifier in evaluation mode: every output in training form and in deploy form, its size and its cost. */
@@ -84,7 +87,7 @@ async function parity(file) {
     if (typeof golden !== 'object' || golden === null) throw new Error('not a JSON object');
     const kind = KINDS.find(({ is }) => is(golden));
     if (!kind) throw new Error(`unknown kind of golden file (model ${JSON.stringify(golden.model)})`);
-    return await kind.run(golden);
+    return await kind.run(golden, file);
   } catch (error) {
     return { maxError: null, bound: BOUND, ok: false, error: error instanceof Error ? error.message : String(error) };
   }

@@ -43,10 +43,12 @@ export {
   repghostnet,
 } from './models/repghostnet.js';
 export { graphStats, type ModelStats, modelStats } from './models/stats.js';
-export { type CompiledModel, type CompileOptions, compile, compileGraph } from './nn/compile.js';
+export { type CompileOptions, compile, compileGraph, compileToBytes } from './nn/compile.js';
 export * from './nn/layers.js';
 export { Module, Parameter } from './nn/module.js';
 export { Classifier, type TraceOptions, trace } from './nn/trace.js';
+export { type LoadOptions, loadCompiled } from './runtime/compiled-file.js';
+export type { CompiledModel } from './runtime/compiled-model.js';
 export { GhostkitError } from './tensor/error.js';
 export {
   type DType,

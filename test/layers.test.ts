@@ -16,6 +16,7 @@ const LAYERS = [
   'nn',
   'models',
   'data',
+  'hub',
   'train',
   'headswap',
   'cli',

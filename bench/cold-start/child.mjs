@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 const [runtime, folder] = process.argv.slice(2);
 const file = (name) => join(folder, name);
-const { name: modelName, shape } = JSON.parse(await readFile(file('network.json'), 'utf8'));
+const { shape } = JSON.parse(await readFile(file('network.json'), 'utf8'));
 
 async function floats(name) {
   const bytes = await readFile(file(name));
@@ -14,15 +14,8 @@ async function floats(name) {
 
 const starts = {
   async ghostkit(image) {
-    const [{ createModel }, { readCheckpoint }, { compile }] = await Promise.all([
-      import('../../dist/models/registry.js'),
-      import('../../dist/formats/checkpoint-file.js'),
-      import('../../dist/nn/compile.js'),
-    ]);
-    const model = createModel(modelName);
-    const { state } = await readCheckpoint(file('model.safetensors'));
-    model.assign(state);
-    const net = await compile(model, { input: shape, deploy: true, threads: 1 });
+    const { loadCompiled } = await import('../../dist/runtime/compiled-file.js');
+    const net = await loadCompiled(file('model.ghost.safetensors'));
     return net.run({ image }).logits.data;
   },
   async 'onnxruntime-web'(image) {

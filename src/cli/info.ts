@@ -11,6 +11,7 @@ import { Parameter } from '../nn/module.js';
 import { trace } from '../nn/trace.js';
 import { sizeOf } from '../tensor/tensor.js';
 import { type CommandFactory, type CommonOptions, command, preferOption } from './command.js';
+import { infoPicture, isPictureFile } from './info-picture.js';
 import { entryFor, isModelName } from './model-source.js';
 import { sizesOf } from './models.js';
 import { formatBytes, formatCount, formatPairs, formatTable, type Io, printJson, styleFor } from './output.js';
@@ -127,13 +128,15 @@ function infoModel(io: Io, name: string, { json }: InfoOptions): void {
 }
 
 export const infoCommand: CommandFactory = (io) =>
-  command('info', 'tell what a checkpoint holds, or what a network is made of', [
+  command('info', 'tell what a checkpoint holds, what a network is made of, or how a picture was made', [
     'info repghostnet_1_0x_43M_74.2.pth.tar',
     'info ghostnet_100',
+    'info swapped.png',
   ])
-    .argument('<file-or-model>', 'a checkpoint file, or the name of a network')
+    .argument('<file-or-model>', 'a checkpoint file, the name of a network, or a picture')
     .addOption(preferOption())
     .action(async (target: string, options: InfoOptions) => {
+      if (await isPictureFile(target)) return infoPicture(io, target, options.json);
       if (existsSync(target)) return infoFile(io, target, options);
       // What cannot be a name was meant as a file: reading it says that there is none.
       if (!isModelName(target) && /[/\\]|\.\w+$/.test(target)) return infoFile(io, target, options);

@@ -4,6 +4,8 @@ import { loadImage } from '../data/image.js';
 import type { RgbImage } from '../data/resample.js';
 import { IMAGENET, type Preprocessing, toTensor } from '../data/transform.js';
 import { printable } from '../formats/text.js';
+import { imagenetLabels, requireCached } from '../hub/cache.js';
+import { WEIGHTS } from '../hub/manifest.js';
 import { titleOf } from '../models/identify.js';
 import { type CompiledModel, compile } from '../nn/compile.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -51,6 +53,14 @@ function splitArguments(args: readonly string[], weights: string | undefined): {
   const { name } = entryFor(first);
   if (others.length === 0) throw new UsageError('no picture is given');
   return { name, pictures: others };
+}
+
+/** The path of a network's published weights. Throws an error with the command that gets them. */
+async function cachedWeights(name: string): Promise<string> {
+  if (!WEIGHTS.some((entry) => entry.name === name)) {
+    throw new GhostkitError(`${name}: no weights are published for it; give a checkpoint with --weights FILE`);
+  }
+  return requireCached(name);
 }
 
 /** The best `count` classes. The softmax is taken in double precision. */
@@ -128,15 +138,15 @@ function show(io: Io, { path, top = [] }: Prediction, several: boolean): void {
 
 async function predict(io: Io, args: readonly string[], options: PredictOptions): Promise<number> {
   const { name, pictures: given } = splitArguments(args, options.weights);
-  if (!options.weights) {
-    throw new GhostkitError(`${name}: no weights come with ghostkit yet; give a checkpoint with --weights FILE`);
-  }
-  const source = await loadModel(options.weights, { name, prefer: options.prefer });
+  const weights = options.weights ?? (await cachedWeights(name as string));
+  const source = await loadModel(weights, { name, prefer: options.prefer });
   const { model, entry } = source;
   if (model.inChannels !== 3) {
-    throw new GhostkitError(`${options.weights}: the model takes ${model.inChannels} channels, pictures have 3`);
+    throw new GhostkitError(`${weights}: the model takes ${model.inChannels} channels, pictures have 3`);
   }
-  const labels = options.labels ? await readLabels(options.labels, model.numClasses) : source.labels;
+  const labels = options.labels
+    ? await readLabels(options.labels, model.numClasses)
+    : (source.labels ?? (options.weights ? undefined : await imagenetLabels()));
   const pictures = await expandPictures(given);
   const preprocessing: Preprocessing = {
     ...IMAGENET,
@@ -169,7 +179,7 @@ export const predictCommand: CommandFactory = (io, exit) =>
     "predict --weights ghostnet.pth --labels imagenet.txt 'photos/*.jpg'",
   ])
     .argument('<model-or-picture...>', 'a network, unless its weights tell; then pictures: files, globs, folders')
-    .option('--weights <file>', 'a checkpoint: safetensors, or what torch.save wrote')
+    .option('--weights <file>', 'a checkpoint: safetensors, or what torch.save wrote (default: the published weights)')
     .option('--labels <file>', 'names of the classes: one a line, or a JSON array or object')
     .option('--top <k>', 'how many classes to show', positiveInteger, 5)
     .option('--threads <n>', 'threads that share the work', positiveInteger, 1)

@@ -7,8 +7,9 @@ import { infoCommand } from './info.js';
 import { modelsCommand } from './models.js';
 import type { Io } from './output.js';
 import { predictCommand } from './predict.js';
+import { weightsCommand } from './weights.js';
 
-const COMMANDS = [modelsCommand, infoCommand, convertCommand, predictCommand, benchCommand];
+const COMMANDS = [modelsCommand, infoCommand, convertCommand, predictCommand, benchCommand, weightsCommand];
 
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');

@@ -18,8 +18,16 @@ function remaining(ms: number): string {
   return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** Progress of a task of `total` steps: a bar when `sink` is a terminal and the task takes over a second, else nothing. */
-export function progress(sink: Sink, label: string, total: number): Progress {
+/**
+ * Progress of a task of `total` steps: a bar when `sink` is a terminal and the task takes over a second, else nothing. `format` writes
+ * a number of steps.
+ */
+export function progress(
+  sink: Sink,
+  label: string,
+  total: number,
+  format: (steps: number) => string = String,
+): Progress {
   const began = performance.now();
   let drawn = Number.NEGATIVE_INFINITY;
   let shown = false;
@@ -32,7 +40,7 @@ export function progress(sink: Sink, label: string, total: number): Progress {
       const filled = Math.round((BAR_WIDTH * done) / total);
       const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
       const left = done > 0 ? `  ${remaining(((now - began) / done) * (total - done))} left` : '';
-      sink.write(`${CLEAR_LINE}${label} ${bar} ${done}/${total}${left}`);
+      sink.write(`${CLEAR_LINE}${label} ${bar} ${format(done)}/${format(total)}${left}`);
     },
     clear() {
       if (!shown) return;

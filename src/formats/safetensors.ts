@@ -145,13 +145,16 @@ function parseMetadata(value: unknown): Record<string, string> {
   return value as Record<string, string>;
 }
 
-/**
- * Reads a safetensors file, checked as strictly as the reference implementation: the tensors tile the data without a
- * hole or an overlap. F16 and BF16 are widened to float32. The tensors share no memory with `bytes`.
- *
- * @throws GhostkitError when the file is malformed or has a dtype that is not supported.
- */
-export function readSafetensors(bytes: Uint8Array): { tensors: Map<string, Tensor>; metadata: Record<string, string> } {
+interface ParsedHeader {
+  readonly entries: readonly Entry[];
+  readonly metadata: Record<string, string>;
+  readonly dataStart: number;
+  /** The end of the last tensor, from `dataStart`. */
+  readonly dataBytes: number;
+}
+
+/** Reads and checks everything but the data: `bytes` may end behind the header. */
+export function readSafetensorsHeader(bytes: Uint8Array): ParsedHeader {
   const { header, dataStart } = parseHeader(bytes);
   const hasMetadata = Object.hasOwn(header, '__metadata__');
   const metadata = parseMetadata(hasMetadata ? header.__metadata__ : undefined);
@@ -166,6 +169,17 @@ export function readSafetensors(bytes: Uint8Array): { tensors: Map<string, Tenso
     }
     position = entry.end;
   }
+  return { entries, metadata, dataStart, dataBytes: position };
+}
+
+/**
+ * Reads a safetensors file, checked as strictly as the reference implementation: the tensors tile the data without a
+ * hole or an overlap. F16 and BF16 are widened to float32. The tensors share no memory with `bytes`.
+ *
+ * @throws GhostkitError when the file is malformed or has a dtype that is not supported.
+ */
+export function readSafetensors(bytes: Uint8Array): { tensors: Map<string, Tensor>; metadata: Record<string, string> } {
+  const { entries, metadata, dataStart, dataBytes: position } = readSafetensorsHeader(bytes);
   const dataBytes = bytes.length - dataStart;
   if (position !== dataBytes) fail(`its tensors take ${position} bytes, the file has ${dataBytes}; is it truncated?`);
   const tensors = new Map<string, Tensor>();

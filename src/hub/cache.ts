@@ -31,6 +31,12 @@ export async function cacheState(
 /** The checksum that the file had when it was downloaded, in the format of `sha256sum`. */
 const recordPath = (path: string) => `${path}.sha256`;
 
+/** From where a file comes: its own address, or its name below `GHOSTKIT_MIRROR`. */
+function addressOf({ url, file }: WeightsEntry): string | undefined {
+  const mirror = process.env.GHOSTKIT_MIRROR;
+  return url && mirror ? `${mirror.replace(/\/*$/, '')}/${file}` : url;
+}
+
 export interface Pulled extends Partial<Downloaded> {
   readonly path: string;
   readonly state: 'downloaded' | 'there';
@@ -51,14 +57,16 @@ export async function pull(
 ): Promise<Pulled> {
   const path = cachedPath(entry, folder);
   if (!force && existsSync(path)) return { path, state: 'there' };
-  if (!entry.url) throw new GhostkitError(`${entry.name}: ${entry.remark ?? 'it has no address'} (${path})`);
+  const url = addressOf(entry);
+  if (!url) throw new GhostkitError(`${entry.name}: ${entry.remark ?? 'it has no address'} (${path})`);
   try {
-    const downloaded = await download(entry.url, path, { sha256: entry.sha256, bytes: entry.bytes, ...options });
+    const downloaded = await download(url, path, { sha256: entry.sha256, bytes: entry.bytes, ...options });
     await writeFileAtomic(recordPath(path), `${downloaded.sha256}  ${entry.file}\n`);
     return { path, state: 'downloaded', ...downloaded };
   } catch (error) {
     if (!(error instanceof GhostkitError)) throw error;
-    const message = error.message.replace(`${entry.file}: `, '');
+    const { message: said } = error;
+    const message = said.startsWith(`${entry.file}: `) ? said.slice(entry.file.length + 2) : said;
     throw new GhostkitError(`${entry.name}: ${message}`, { cause: error });
   }
 }
@@ -93,8 +101,11 @@ export async function requireCached(name: string, folder: string = cacheFolder()
   const { state } = await cacheState(entry, folder);
   const path = cachedPath(entry, folder);
   if (state === 'present') return path;
-  const what = state === 'partial' ? `${path}: the download is not finished` : `${path}: there is no such file`;
-  throw new GhostkitError(`${what}; ghostkit weights pull ${name}`);
+  throw new GhostkitError(
+    state === 'partial'
+      ? `${name}: the download of its weights is not finished; ghostkit weights pull ${name} goes on with it`
+      : `${name}: its weights are not in the cache; get them with ghostkit weights pull ${name}`,
+  );
 }
 
 /** The names of ImageNet-1k's classes in order, when they are in the cache. */

@@ -40,6 +40,7 @@ const DISK: Record<string, string> = {
   EPERM: 'there is no permission to write here',
   EROFS: 'the file system is read-only',
   ENOTDIR: 'its folder is not one',
+  EEXIST: 'its folder is not one',
 };
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${bytes} bytes` : `${(bytes / 1e6).toFixed(1)} MB`);
@@ -94,9 +95,10 @@ async function fetchInto(part: PartFile, url: string, options: DownloadOptions):
   const expected = { sha256: options.sha256 ?? answer.linked.sha256, bytes: options.bytes ?? answer.linked.bytes };
 
   const complete = answer.status === 416 && rangeTotal(answer) === resumedFrom;
+  let start = part.size;
   if (complete) await answer.cancel();
   else {
-    const start = await startOf(part, answer, url);
+    start = await startOf(part, answer, url);
     const length = Number(answer.headers.get('content-length') ?? Number.NaN);
     const total = Number.isFinite(length) ? start + length : undefined;
     const refused = refusal(name, total, expected.bytes, limit) ?? (await noRoom(part, length));
@@ -107,7 +109,7 @@ async function fetchInto(part: PartFile, url: string, options: DownloadOptions):
     await part.begin({ restart: start === 0, etag: answer.headers.get('etag') });
     await receive(part, answer, { ...options, total, limit, stall, stallMs });
   }
-  return await finish(part, expected, complete ? part.size : Math.min(resumedFrom, part.size));
+  return await finish(part, expected, start);
 }
 
 /** Where the answer's body begins in the file. */

@@ -1,4 +1,5 @@
 import { conv } from './conv';
+import { correlation, correlationPack } from './correlation';
 import { depthwise } from './depthwise';
 import { affine, binary, prelu, unary } from './elementwise';
 import { instanceNorm, instanceStatistics } from './instance-norm';
@@ -55,6 +56,10 @@ function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
       return prelu(args, tid, threads);
     case Opcode.Resize:
       return resize(args, tid, threads);
+    case Opcode.CorrelationPack:
+      return correlationPack(args, tid, threads);
+    case Opcode.Correlation:
+      return correlation(args, tid, threads);
     default:
       unreachable();
   }

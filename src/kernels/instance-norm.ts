@@ -35,7 +35,7 @@ export function instanceStatistics(p: usize, tid: i32, threads: i32): void {
     const sums = <usize>arg(p, 2) + (<usize>(chunk * vectors + vector) << 6);
     memory.fill(sums, 0, <usize>count << 6);
     let x = <usize>arg(p, 0) + <usize>(image * pixels + from) * stride + (<usize>vector << 4);
-    for (let i = from; i < to; i += BLOCK, x += BLOCK * stride) {
+    for (let i = from; i < to; i += BLOCK, x += <usize>BLOCK * stride) {
       for (let v = 0; v < count; v++) sumBlock(x + (<usize>v << 4), stride, min(BLOCK, to - i), sums + (<usize>v << 6));
     }
   }

@@ -17,6 +17,8 @@ export enum Opcode {
   InstanceNorm,
   PRelu,
   Resize,
+  CorrelationPack,
+  Correlation,
 }
 
 export enum Activation {

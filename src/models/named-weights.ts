@@ -1,4 +1,4 @@
-import type { Module } from '../nn/module.js';
+import type { Network } from '../nn/module.js';
 import { fnv1a32, uniformAt } from '../nn/random.js';
 import { type FloatTensor, type Shape, sizeOf } from '../tensor/tensor.js';
 
@@ -31,7 +31,7 @@ export function namedInput(name: string, shape: Shape): FloatTensor {
 }
 
 /** Gives every parameter and running statistic of `model` the weight of its key, behind `prefix`. Returns the model. */
-export function assignNamedWeights<M extends Module>(model: M, prefix = ''): M {
+export function assignNamedWeights<M extends Network>(model: M, prefix = ''): M {
   for (const [key, parameter] of model.namedParameters()) {
     parameter.data = namedTensor(prefix + key, parameter.shape).data;
   }

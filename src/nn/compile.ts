@@ -1,11 +1,15 @@
 import { deploy as deployForm, optimize } from '../graph/passes/deploy.js';
 import { type Graph, valuesOf } from '../graph/value.js';
-import { Executor, type KernelVariant, type ProfileRow, usableThreads } from '../runtime/executor.js';
+import { encodeCompiled } from '../runtime/compiled-file.js';
+import { CompiledModel } from '../runtime/compiled-model.js';
+import { Executor, fillFrom, usableThreads } from '../runtime/executor.js';
 import { lowerGraph } from '../runtime/lower.js';
-import { assemble, type Program } from '../runtime/program.js';
-import type { FloatTensor, Shape } from '../tensor/tensor.js';
+import { assemble } from '../runtime/program.js';
+import type { Shape } from '../tensor/tensor.js';
 import type { Module } from './module.js';
 import { trace } from './trace.js';
+
+export type { CompiledModel };
 
 export interface CompileOptions {
   /** The input's shape, `[N,C,H,W]`; another shape is another compilation. */
@@ -23,72 +27,38 @@ export interface CompileOptions {
   readonly relaxed?: boolean;
 }
 
-/** A model that is ready to run on inputs of one shape. */
-export class CompiledModel {
-  /** @internal */
-  constructor(
-    private readonly executor: Executor,
-    /** Multiply-accumulates of convolutions and linear layers in one run. */
-    readonly macs: number,
-  ) {}
-
-  /** The shapes of the inputs. */
-  get inputs(): Record<string, Shape> {
-    return Object.fromEntries(this.executor.program.inputs.map(({ name, shape }) => [name, shape]));
-  }
-
-  /** The shapes of the outputs. */
-  get outputs(): Record<string, Shape> {
-    return Object.fromEntries(this.executor.program.outputs.map(({ name, shape }) => [name, shape]));
-  }
-
-  /** Bytes: packed weights, planned memory of everything that is computed, and both with the program. */
-  get memory(): Program['memory'] {
-    return this.executor.program.memory;
-  }
-
-  /** Which build of the kernels runs. */
-  get variant(): KernelVariant {
-    return this.executor.variant;
-  }
-
-  get threads(): number {
-    return this.executor.threads;
-  }
-
-  /**
-   * Runs the model. Inputs are row-major (NCHW) float32 of the compiled shape; so are the outputs, which are copies. Synchronous.
-   * Throws a one-line error for a missing, unknown or misshapen input.
-   */
-  run(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): Record<string, FloatTensor> {
-    return this.executor.run(inputs);
-  }
-
-  /** Runs the model once, kernel by kernel, and returns the time of each. */
-  profile(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): ProfileRow[] {
-    return this.executor.profile(inputs);
-  }
-
-  /** Ends the threads; the model cannot be run any more. */
-  close(): void {
-    this.executor.close();
-  }
-}
-
 /** Traces a module for one input shape and makes it ready to run. */
 export async function compile(model: Module, options: CompileOptions): Promise<CompiledModel> {
   return compileGraph(trace(model, options), options);
 }
 
+type GraphOptions = Omit<CompileOptions, 'input' | 'features'>;
+
 /** Makes a graph ready to run; see {@link CompileOptions}. */
-export async function compileGraph(
-  graph: Graph,
-  { deploy = true, threads = 1, relaxed = true }: Omit<CompileOptions, 'input' | 'features'> = {},
-): Promise<CompiledModel> {
+export async function compileGraph(graph: Graph, options: GraphOptions = {}): Promise<CompiledModel> {
+  const { program, image } = assembleGraph(graph, options);
+  const { threads } = program;
+  const executor = await Executor.create(program, fillFrom(program, image), { threads, relaxed: options.relaxed });
+  return new CompiledModel(executor);
+}
+
+/**
+ * Compiles a module to the bytes of a file that {@link loadCompiled} runs without the module: the program and the packed weights, for one
+ * input shape and at most `threads` threads. `metadata` is kept with it, for labels and the like.
+ */
+export function compileToBytes(
+  model: Module,
+  options: CompileOptions,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const { program, image } = assembleGraph(trace(model, options), options);
+  return encodeCompiled(program, image, metadata);
+}
+
+function assembleGraph(graph: Graph, { deploy = true, threads = 1 }: GraphOptions) {
   const optimized = optimize(deploy ? deployForm(graph) : graph);
   const count = usableThreads(threads);
-  const program = assemble(lowerGraph(optimized, count));
-  return new CompiledModel(await Executor.create(program, { threads: count, relaxed }), macsOf(optimized));
+  return assemble(lowerGraph(optimized, count), { threads: count, macs: macsOf(optimized) });
 }
 
 /** Multiply-accumulates of convolutions and linear layers in one run of a graph. */

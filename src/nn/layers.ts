@@ -122,6 +122,26 @@ export class ReLU extends Lambda {
   }
 }
 
+export class ReLU6 extends Lambda {
+  constructor() {
+    super(ops.relu6);
+  }
+}
+
+/** A learnt slope below zero for each channel. */
+export class PReLU extends Module {
+  readonly weight: Parameter;
+
+  constructor(channels: number) {
+    super();
+    this.weight = new Parameter([channels], constantInit(0.25));
+  }
+
+  forward(x: Value): Value {
+    return ops.prelu(x, this.weight.value);
+  }
+}
+
 export class Identity extends Lambda {
   constructor() {
     super((x) => x);

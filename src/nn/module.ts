@@ -43,13 +43,11 @@ export class Parameter implements ParameterData {
 }
 
 /**
- * A part of a network: parameters and modules in its properties, and a `forward` that builds the graph. The names of the
- * properties are the names of the state dict, as in PyTorch; arrays are numbered.
+ * Parameters and modules in properties, whose names are the names of the state dict, as in PyTorch; arrays are numbered. What is
+ * computed with them, from how many values to how many, is a subclass's affair.
  */
-export abstract class Module {
-  abstract forward(x: Value): Value;
-
-  /** Every parameter and buffer below this module with its state-dict key, in order of definition. */
+export abstract class Network {
+  /** Every parameter and buffer below with its state-dict key, in order of definition. */
   *namedParameters(prefix = ''): Generator<[string, Parameter]> {
     for (const [key, part] of namedParts(this)) {
       if (part instanceof Parameter) yield [prefix + key, part];
@@ -58,8 +56,8 @@ export abstract class Module {
   }
 
   /** The modules directly below this one. */
-  *namedChildren(): Generator<[string, Module]> {
-    for (const [key, part] of namedParts(this)) if (part instanceof Module) yield [key, part];
+  *namedChildren(): Generator<[string, Network]> {
+    for (const [key, part] of namedParts(this)) if (part instanceof Network) yield [key, part];
   }
 
   /** Tells every parameter its state-dict key; tracing does this first. */
@@ -104,11 +102,16 @@ export abstract class Module {
   }
 }
 
-function* namedParts(module: Module): Generator<[string, Module | Parameter]> {
-  for (const [key, part] of Object.entries(module)) {
-    if (part instanceof Module || part instanceof Parameter) yield [key, part];
+/** A network from one value to one, which others are built of: its `forward` builds the graph. */
+export abstract class Module extends Network {
+  abstract forward(x: Value): Value;
+}
+
+function* namedParts(network: Network): Generator<[string, Network | Parameter]> {
+  for (const [key, part] of Object.entries(network)) {
+    if (part instanceof Network || part instanceof Parameter) yield [key, part];
     else if (Array.isArray(part)) {
-      for (const [i, item] of part.entries()) if (item instanceof Module) yield [`${key}.${i}`, item];
+      for (const [i, item] of part.entries()) if (item instanceof Network) yield [`${key}.${i}`, item];
     }
   }
 }

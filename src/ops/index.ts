@@ -3,6 +3,7 @@ export * from './batch-norm.js';
 export * from './binary.js';
 export * from './concat.js';
 export * from './conv2d.js';
+export * from './correlation.js';
 export * from './dropout.js';
 export * from './instance-norm.js';
 export * from './linear.js';

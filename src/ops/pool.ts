@@ -76,7 +76,8 @@ export const poolOp = defineOperator<PoolAttrs>({
 
 export interface PoolOptions {
   stride?: number;
-  padding?: number;
+  /** On every side, or `[top, left, bottom, right]`. */
+  padding?: number | PoolAttrs['padding'];
   countIncludePad?: boolean;
 }
 
@@ -87,7 +88,7 @@ const pool =
       kind,
       kernel: [kernel, kernel],
       stride: [stride, stride],
-      padding: [padding, padding, padding, padding],
+      padding: typeof padding === 'number' ? [padding, padding, padding, padding] : padding,
       countIncludePad,
     });
 

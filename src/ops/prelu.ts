@@ -33,7 +33,10 @@ export const preluOp = defineOperator<Record<string, never>>({
     const [x, slope] = value.inputs;
     const shape = [slope.shape[0], ...x.shape.slice(2).map(() => 1)];
     const sizes = to.initializer([shape.length], BigInt64Array.from(shape, BigInt));
-    return to.node('PRelu', [to.name(x), shape.length > 1 ? to.node('Reshape', [to.name(slope), sizes]) : to.name(slope)]);
+    return to.node('PRelu', [
+      to.name(x),
+      shape.length > 1 ? to.node('Reshape', [to.name(slope), sizes]) : to.name(slope),
+    ]);
   },
 });
 

@@ -84,16 +84,20 @@ function samples(size: number, out: number, { mode, alignCorners }: ResizeAttrs)
       const first = Math.min(Math.floor(Math.fround(i * Math.fround(size / out))), size - 1);
       return { first, second: first, share: 0 };
     }
-    const at = alignCorners ? (out > 1 ? (i * (size - 1)) / (out - 1) : 0) : Math.max(((i + 0.5) * size) / out - 0.5, 0);
+    const at = alignCorners
+      ? out > 1
+        ? (i * (size - 1)) / (out - 1)
+        : 0
+      : Math.max(((i + 0.5) * size) / out - 0.5, 0);
     const first = Math.min(Math.floor(at), size - 1);
     return { first, second: Math.min(first + 1, size - 1), share: at - first };
   });
 }
 
-/** A float32 ratio with `floor(size * ratio) === out`. */
+/** A float32 ratio with `floor(size * ratio) === out`, in single and in double precision. */
 function ratioFor(out: number, size: number): number {
   let ratio = Math.fround(out / size);
-  while (Math.floor(Math.fround(size * ratio)) < out) ratio = Math.fround(ratio * (1 + 2 ** -23));
+  while (size * ratio < out) ratio = Math.fround(ratio * (1 + 2 ** -23));
   return ratio;
 }
 

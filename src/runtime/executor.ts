@@ -1,7 +1,7 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
 import { canShareMemory, compileWasm, hasRelaxedSimd, mayWait, startThread } from './platform.js';
-import { type Program, type ProgramPort, SYNC_ADDRESS } from './program.js';
+import { type Program, type ProgramImage, type ProgramPort, SYNC_ADDRESS } from './program.js';
 
 /** The builds of the kernels; which one runs is found out at load time. */
 export type KernelVariant = 'simd' | 'simd-threads' | 'relaxed' | 'relaxed-threads';
@@ -63,13 +63,20 @@ export class Executor {
 
   private closed = false;
 
-  static async create(program: Program, { threads, relaxed = true }: ExecutorOptions): Promise<Executor> {
+  /** Makes a program ready; `fill` puts its image into the fresh memory. */
+  static async create(
+    program: Program,
+    fill: (memory: WebAssembly.Memory) => void | Promise<void>,
+    { threads, relaxed = true }: ExecutorOptions,
+  ): Promise<Executor> {
+    if (threads > program.threads) {
+      throw new GhostkitError(`this model was compiled for at most ${program.threads} threads, asked for ${threads}`);
+    }
     const fast = relaxed && (await hasRelaxedSimd());
     const variant: KernelVariant = `${fast ? 'relaxed' : 'simd'}${threads > 1 ? '-threads' : ''}`;
     const module = await loadKernels(variant);
     const memory = allocate(program.memory.total, threads > 1);
-    new Int32Array(memory.buffer, program.address, program.words.length).set(program.words);
-    for (const { address, data } of program.weights) new Float32Array(memory.buffer, address, data.length).set(data);
+    await fill(memory);
     const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
     const helpers = Array.from({ length: threads - 1 }, (_, i) =>
       startThread({ module, memory, sync: SYNC_ADDRESS, tid: i + 1, threads }),
@@ -81,7 +88,7 @@ export class Executor {
   /** Writes the inputs, runs the program and copies the outputs out. Synchronous. */
   run(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): Record<string, FloatTensor> {
     this.write(inputs);
-    this.execute(0, this.program.words.length);
+    this.execute(0, this.program.wordCount);
     return this.read();
   }
 
@@ -89,7 +96,7 @@ export class Executor {
   profile(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): ProfileRow[] {
     this.write(inputs);
     return this.program.calls.map(({ start, label }, i) => {
-      const end = this.program.calls[i + 1]?.start ?? this.program.words.length;
+      const end = this.program.calls[i + 1]?.start ?? this.program.wordCount;
       const before = performance.now();
       this.execute(start, end);
       return { label, ms: performance.now() - before };
@@ -139,6 +146,14 @@ export class Executor {
     }
     return outputs;
   }
+}
+
+/** Fills a memory from an image at hand. */
+export function fillFrom(program: Program, { words, weights }: ProgramImage): (memory: WebAssembly.Memory) => void {
+  return ({ buffer }) => {
+    new Int32Array(buffer, program.address, words.length).set(words);
+    for (const { address, data } of weights) new Float32Array(buffer, address, data.length).set(data);
+  };
 }
 
 function allocate(bytes: number, shared: boolean): WebAssembly.Memory {

@@ -1,3 +1,5 @@
+import { GhostkitError } from '../tensor/error.js';
+
 // What differs between Node and a browser: where a file of the package is read from, how a thread is started, which flags there are.
 // Node's modules are imported by computed names, so that bundlers for the web leave them out.
 
@@ -14,6 +16,44 @@ export async function compileWasm(url: URL): Promise<WebAssembly.Module> {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url.href}: ${response.status} ${response.statusText}`);
   return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/** A file that is open for reading. */
+export interface OpenFile {
+  readonly size: number;
+  /** The first `length` bytes, or as many as there are. */
+  read(length: number): Uint8Array;
+  /** Fills `into` with the bytes from `from` on; returns how many there were. */
+  readInto(into: Uint8Array, from: number): number;
+  close(): void;
+}
+
+/** Opens a file in Node; undefined for what has to be fetched. */
+export async function openFile(source: string | URL): Promise<OpenFile | undefined> {
+  if (!isNode || (source instanceof URL ? source.protocol !== 'file:' : /^https?:/.test(source))) return undefined;
+  const fs = await node<typeof import('node:fs')>('fs');
+  let descriptor: number;
+  try {
+    descriptor = fs.openSync(source, 'r');
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
+    throw new GhostkitError(reason);
+  }
+  const readInto = (into: Uint8Array, from: number) => {
+    let done = 0;
+    while (done < into.length) {
+      const count = fs.readSync(descriptor, into, done, into.length - done, from + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return done;
+  };
+  const { size } = fs.fstatSync(descriptor);
+  const read = (length: number) => {
+    const bytes = new Uint8Array(Math.min(length, size));
+    return bytes.subarray(0, readInto(bytes, 0));
+  };
+  return { size, read, readInto, close: () => fs.closeSync(descriptor) };
 }
 
 /** Whether several threads can share a memory here; a page has to be cross-origin isolated for that. */

@@ -10,28 +10,43 @@ export interface ProgramPort {
   readonly address: number;
 }
 
-/**
- * A compiled graph as plain data: kernel calls over one planned memory. `words` are the calls as the kernels read them, at
- * `address`; `weights` is what stands in memory before the first run.
- */
+/** A compiled graph as plain data: what its kernel calls are and how the one memory is laid out over which they run. */
 export interface Program {
-  readonly words: Int32Array;
+  /** Where the calls start in memory (bytes), and their length in words of 4 bytes. */
   readonly address: number;
-  /** Where each call starts in `words`, and what it computes. */
+  readonly wordCount: number;
+  /** Where each call starts, in words, and what it computes. */
   readonly calls: readonly { readonly start: number; readonly label: string }[];
-  readonly weights: readonly { readonly address: number; readonly data: Float32Array }[];
   readonly inputs: readonly ProgramPort[];
   readonly outputs: readonly ProgramPort[];
   /** Bytes of the whole memory, of the packed weights in it and of everything that is computed. */
   readonly memory: { readonly total: number; readonly weights: number; readonly activations: number };
+  /** The most threads that the scratch memory is planned for. */
+  readonly threads: number;
+  /** Multiply-accumulates of convolutions and linear layers in one run. */
+  readonly macs: number;
+}
+
+/** What stands in memory before the first run, from the program's address to the end of the weights. */
+export interface ProgramImage {
+  readonly words: Int32Array;
+  readonly weights: readonly { readonly address: number; readonly data: Float32Array }[];
 }
 
 /** The threads' meeting place stands at the first cache line behind the null page. */
 export const SYNC_ADDRESS = ALIGNMENT;
 const PROGRAM_ADDRESS = 2 * ALIGNMENT;
 
+/** The bytes of memory that a {@link ProgramImage} fills: from the program's address to the end of the weights. */
+export function imageBytes(program: Program): number {
+  return align(program.address + program.wordCount * 4) - program.address + program.memory.weights;
+}
+
 /** Plans the memory of lowered calls and gives every place its address. */
-export function assemble(lowered: LoweredGraph): Program {
+export function assemble(
+  lowered: LoweredGraph,
+  { threads, macs }: { threads: number; macs: number },
+): { program: Program; image: ProgramImage } {
   const lifetimes = lifetimesOf(lowered);
   const constants = [...lifetimes.keys()].filter((buffer) => buffer.data);
   const length = lowered.calls.reduce((n, call) => n + 2 + call.args.length, 0);
@@ -55,15 +70,21 @@ export function assemble(lowered: LoweredGraph): Program {
     shape,
     address: addressOf(addresses, place.buffer),
   });
-  return {
-    words,
+  const program: Program = {
     address: PROGRAM_ADDRESS,
+    wordCount: length,
     calls,
-    weights: constants.map((buffer) => ({ address: addressOf(addresses, buffer), data: buffer.data as Float32Array })),
     inputs: lowered.inputs.map(port),
     outputs: lowered.outputs.map(port),
     memory: { total, weights: activationsStart - weightsStart, activations: plan.bytes },
+    threads,
+    macs,
   };
+  const weights = constants.map((buffer) => ({
+    address: addressOf(addresses, buffer),
+    data: buffer.data as Float32Array,
+  }));
+  return { program, image: { words, weights } };
 }
 
 function lifetimesOf({ calls, inputs, outputs }: LoweredGraph): Map<Buffer, Lifetime> {

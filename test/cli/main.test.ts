@@ -28,7 +28,7 @@ async function ghostkit(args: readonly string[], during?: (child: ReturnType<typ
   return { code, out, err };
 }
 
-const COMMANDS = ['models', 'info', 'convert', 'predict', 'bench'];
+const COMMANDS = ['models', 'info', 'convert', 'predict', 'bench', 'weights'];
 
 describe('the command line', () => {
   it('lists its commands', async () => {
@@ -68,10 +68,10 @@ describe('the built command', () => {
   });
 
   it('fails in one line', async () => {
-    expect(await ghostkit(['predict', 'repghostnet_100', 'none.jpg'])).toEqual({
+    expect(await ghostkit(['predict', 'ghostnet_050', 'none.jpg'])).toEqual({
       code: 1,
       out: '',
-      err: 'error: repghostnet_100: no weights come with ghostkit yet; give a checkpoint with --weights FILE\n',
+      err: 'error: ghostnet_050: no weights are published for it; give a checkpoint with --weights FILE\n',
     });
     expect((await ghostkit(['predict', '--top', '0', 'none.jpg'])).code).toBe(2);
   });

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { blackPng, encoder, pattern, plain } from '../support/pictures.js';
 import { failure, run, writeCheckpoint } from './run.js';
 
@@ -140,9 +140,14 @@ describe('predict', () => {
   });
 
   it('says that it has no weights, and how to give them', async () => {
+    vi.stubEnv('GHOSTKIT_CACHE', at('empty-cache'));
     expect(await failure(1, 'predict', 'repghostnet_100', at('photo.jpg'))).toBe(
-      'repghostnet_100: no weights come with ghostkit yet; give a checkpoint with --weights FILE',
+      'repghostnet_100: its weights are not in the cache; get them with ghostkit weights pull repghostnet_100',
     );
+    expect(await failure(1, 'predict', 'ghostnet_050', at('photo.jpg'))).toBe(
+      'ghostnet_050: no weights are published for it; give a checkpoint with --weights FILE',
+    );
+    vi.unstubAllEnvs();
   });
 
   it('knows an unknown model and a forgotten one', async () => {

@@ -1,5 +1,14 @@
-import { areaOf, HEAD_LABELS, type LabelMap, type Mask, maskOf, needSameSize, union, without } from './masks.js';
-import { dilateSquare } from './masks.js';
+import {
+  areaOf,
+  dilateSquare,
+  HEAD_LABELS,
+  type LabelMap,
+  type Mask,
+  maskOf,
+  needSameSize,
+  union,
+  without,
+} from './masks.js';
 import { close, dilate, disc } from './morphology.js';
 
 /** The parts of a head that get their colours one by one, in the order in which they do: a later one may ask what became of an earlier one. */
@@ -119,7 +128,11 @@ const EYES_DISC = 5;
  * The parts of the source's head in the order in which they are coloured, with what the original does about parts that are on one
  * side only. Both parsings are of 512x512 pixels; the least areas are counted in those.
  */
-export function planParts(source: LabelMap, target: LabelMap, { copyAttributes = false }: PartOptions = {}): PartPlan[] {
+export function planParts(
+  source: LabelMap,
+  target: LabelMap,
+  { copyAttributes = false }: PartOptions = {},
+): PartPlan[] {
   needSameSize('the parsings of source and target', source, target);
   const from = partMasks(source);
   const to = partMasks(target);

@@ -96,6 +96,27 @@ const cases: Record<string, [Shape, (x: Value) => Value]> = {
   'reshape to a number': [[1, 1], (x) => ops.reshape(x, [])],
   softmax: [[3, 11], ops.softmax],
   'softmax over channels': [image, ops.softmax],
+  'instance norm': [image, (x) => ops.instanceNorm(x)],
+  'instance norm with a scale by channel': [
+    image,
+    (x) => ops.instanceNorm(x, { scale: fixed(1, 6), shift: fixed(2, 6) }, { epsilon: 1e-4 }),
+  ],
+  'adaptive instance norm with an activation': [
+    image,
+    (x) =>
+      apply(ops.instanceNormOp, [x, fixed(1, 2, 6), fixed(2, 2, 6)], {
+        epsilon: 1e-4,
+        affine: true,
+        activation: 'relu',
+      }),
+  ],
+  'parametric ReLU': [image, (x) => ops.prelu(x, fixed(1, 6))],
+  'parametric ReLU of vectors': [[4, 5], (x) => ops.prelu(x, fixed(1, 5))],
+  'leaky ReLU of another slope': [image, (x) => ops.leakyRelu(x, 0.2)],
+  'upsampling, nearest': [image, (x) => ops.upsampleNearest(x, 2)],
+  'resize, nearest': [image, (x) => ops.resizeNearest(x, [3, 12])],
+  'resize, bilinear': [image, (x) => ops.resizeBilinear(x, [14, 5])],
+  'resize, bilinear with aligned corners': [image, (x) => ops.resizeBilinear(x, [13, 18], { alignCorners: true })],
   dropout: [image, (x) => ops.relu(ops.dropout(x, 0.5))],
 };
 for (const kind of activations) cases[`activation ${kind}`] = [image, (x) => apply(ops.activationOp, [x], { kind })];

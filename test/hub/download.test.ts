@@ -1,0 +1,186 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type DownloadOptions, download } from '../../src/hub/download.js';
+import { GhostkitError } from '../../src/tensor/error.js';
+import { content, sha256, startServer, type TestServer } from './server.js';
+
+let server: TestServer;
+let folder: string;
+let path: string;
+const body = content(300_000);
+const right = { sha256: sha256(body), bytes: body.length };
+
+beforeEach(async () => {
+  server = await startServer();
+  folder = await mkdtemp(join(tmpdir(), 'ghostkit-download-'));
+  path = join(folder, 'deep', 'file.bin');
+});
+afterEach(async () => {
+  await server.close();
+  await rm(folder, { recursive: true });
+});
+
+const get = (options: DownloadOptions = {}, name = '/file.bin') => download(server.url + name, path, options);
+
+async function failure(options: DownloadOptions = {}, name = '/file.bin'): Promise<string> {
+  const error = await get(options, name).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(GhostkitError);
+  const { message } = error as GhostkitError;
+  expect(message).not.toContain('\n');
+  expect(existsSync(path)).toBe(false);
+  return message;
+}
+
+const files = () => readdir(join(folder, 'deep'));
+
+describe('download', () => {
+  it('writes the whole file, and nothing beside it', async () => {
+    server.files.set('/file.bin', { body, etag: '"a"' });
+    const seen: [number, number | undefined][] = [];
+    const result = await get({ ...right, onProgress: (done, total) => seen.push([done, total]) });
+    expect(result).toEqual({ bytes: body.length, sha256: right.sha256, resumedFrom: 0, verified: true });
+    expect(new Uint8Array(await readFile(path))).toEqual(body);
+    expect(seen.at(-1)).toEqual([body.length, body.length]);
+    expect(await files()).toEqual(['file.bin']);
+  });
+
+  it('goes on after an interruption, from where it ended', async () => {
+    server.files.set('/file.bin', { body, etag: '"a"', cutAfter: 100_000 });
+    expect(await failure()).toBe(
+      'file.bin: interrupted after 100000 bytes of 300000 bytes (the connection was cut); run it again to go on',
+    );
+    expect((await files()).sort()).toEqual(['file.bin.part', 'file.bin.part.etag']);
+    const { resumedFrom, sha256: hash } = await get();
+    expect({ resumedFrom, hash }).toEqual({ resumedFrom: 100_000, hash: right.sha256 });
+    expect(server.requests.at(-1)).toEqual({ path: '/file.bin', range: 'bytes=100000-', ifRange: '"a"' });
+    expect(await files()).toEqual(['file.bin']);
+  });
+
+  it('starts over when the file has changed in between', async () => {
+    server.files.set('/file.bin', { body: content(300_000, 9), etag: '"old"', cutAfter: 100_000 });
+    await failure();
+    server.files.set('/file.bin', { body, etag: '"new"' });
+    expect(await get()).toMatchObject({ sha256: right.sha256, resumedFrom: 0 });
+  });
+
+  it('starts over on a server without ranges', async () => {
+    server.files.set('/file.bin', { body, ranges: false, cutAfter: 100_000 });
+    await failure(right);
+    expect(await get(right)).toMatchObject({ sha256: right.sha256, resumedFrom: 0 });
+    expect(server.requests.at(-1)?.range).toBe('bytes=100000-');
+  });
+
+  it('does not trust a part that nothing can check', async () => {
+    server.files.set('/file.bin', { body, cutAfter: 100_000 });
+    await failure();
+    await get();
+    expect(server.requests.at(-1)?.range).toBeUndefined();
+    expect(new Uint8Array(await readFile(path))).toEqual(body);
+  });
+
+  it('starts over when the checksum shows that a part was of another file', async () => {
+    server.files.set('/file.bin', { body });
+    await get({}, '/file.bin');
+    await rm(path);
+    await writeFile(`${path}.part`, content(1000, 5));
+    expect(await get(right)).toMatchObject({ sha256: right.sha256, resumedFrom: 0 });
+  });
+
+  it('takes a part that is already whole', async () => {
+    server.files.set('/file.bin', { body });
+    await get();
+    await rm(path);
+    await writeFile(`${path}.part`, body);
+    expect(await get(right)).toMatchObject({ sha256: right.sha256, resumedFrom: body.length });
+  });
+
+  it('starts over when the part is longer than the file', async () => {
+    server.files.set('/file.bin', { body });
+    await get();
+    await rm(path);
+    await writeFile(`${path}.part`, content(400_000));
+    expect(await get(right)).toMatchObject({ resumedFrom: 0, sha256: right.sha256 });
+  });
+
+  it('does not keep a file with another checksum', async () => {
+    server.files.set('/file.bin', { body });
+    const other = '0'.repeat(64);
+    expect(await failure({ sha256: other })).toBe(
+      `file.bin: the server sent another file than the known one (its SHA-256 is ${right.sha256}, not ${other}); it was not kept`,
+    );
+    expect(await files()).toEqual([]);
+  });
+
+  it('refuses another size before it downloads', async () => {
+    server.files.set('/file.bin', { body });
+    expect(await failure({ bytes: 1_234_567 })).toBe(
+      'file.bin: the server has 300000 bytes, but the file is known to have 1.2 MB; nothing was downloaded',
+    );
+    expect(await failure({ limit: 1000 })).toContain('more than the 1000 bytes that are allowed');
+    expect(await files()).toEqual([]);
+  });
+
+  it('stops a server that sends more than it may', async () => {
+    server.files.set('/file.bin', { body, chunked: true });
+    expect(await failure({ limit: 1000 })).toBe('file.bin: the server sends more than the 1000 bytes that are allowed');
+    expect(await files()).toEqual([]);
+  });
+
+  it('notices a file that ends too early without a word', async () => {
+    server.files.set('/file.bin', { body: body.subarray(0, 1000), chunked: true });
+    expect(await failure(right)).toBe('file.bin: interrupted after 1000 bytes of 300000 bytes; run it again to go on');
+  });
+
+  it('gives a silent server up', async () => {
+    server.files.set('/file.bin', { body, etag: '"a"', stallAfter: 1000 });
+    expect(await failure({ stallMs: 100 })).toBe(
+      'file.bin: interrupted after 1000 bytes of 300000 bytes (it stopped sending); run it again to go on',
+    );
+  });
+
+  it.each([
+    [404, 'there is no such file on the server (404)'],
+    [403, 'the server does not allow it (403)'],
+    [500, 'the server failed (500)'],
+  ])('says what a %i is', async (status, message) => {
+    server.files.set('/file.bin', { body, status });
+    expect(await failure()).toBe(`${server.url}/file.bin: ${message}`);
+  });
+
+  it('says that there is no network', async () => {
+    const { url } = server;
+    const message = await download('http://nowhere.invalid/file', path).catch((error: Error) => error.message);
+    expect(message).toMatch(/^cannot reach nowhere\.invalid: (no such host|the name cannot be looked up)/);
+    await server.close();
+    expect(await download(`${url}/file.bin`, path).catch((error: Error) => error.message)).toContain(
+      'the connection was refused',
+    );
+    server = await startServer();
+  });
+
+  it('follows redirects, and believes the checksum that a hub gives with one', async () => {
+    server.files.set('/hub', { body, redirect: '/file.bin', headers: { 'x-linked-etag': `"${right.sha256}"` } });
+    server.files.set('/file.bin', { body });
+    expect(await get({}, '/hub')).toMatchObject({ verified: true, sha256: right.sha256 });
+    await rm(path);
+    server.files.set('/file.bin', { body: content(300_000, 3) });
+    expect(await failure({}, '/hub')).toContain(`not ${right.sha256}`);
+  });
+
+  it('gives up on redirects without end', async () => {
+    server.files.set('/file.bin', { body, redirect: '/file.bin' });
+    expect(await failure()).toContain('more than 10 redirects');
+  });
+
+  it('says that the disk does not let it', async () => {
+    server.files.set('/file.bin', { body });
+    await writeFile(join(folder, 'deep'), 'a file');
+    expect(await failure()).toMatch(/^cannot write .*file\.bin: its folder is not one$/);
+  });
+});
