@@ -10,6 +10,7 @@ import { repghostnet } from '../dist/models/repghostnet.js';
 import { graphStats } from '../dist/models/stats.js';
 import { compile } from '../dist/nn/compile.js';
 import { trace } from '../dist/nn/trace.js';
+import { alignerKinds } from './parity/aligner.mjs';
 import { blender, isBlender, isPseudoBackground, pseudo } from './parity/blender.mjs';
 import { compareOutput, Worst } from './parity/compare.mjs';
 import { crops, isCrops } from './parity/crops.mjs';
@@ -26,6 +27,7 @@ const KINDS = [
   { is: isCrops, run: crops },
   { is: isBlender, run: blender },
   { is: isPseudoBackground, run: pseudo },
+  ...alignerKinds,
 ];
 
 /** A classifier in evaluation mode: every output in training form and in deploy form, its size and its cost. */

@@ -19,7 +19,12 @@ interface Level {
 function pull({ width, height, planes, known }: Level): Level {
   const w = (width + 1) >> 1;
   const h = (height + 1) >> 1;
-  const out: Level = { width: w, height: h, planes: planes.map(() => new Float32Array(w * h)), known: new Float32Array(w * h) };
+  const out: Level = {
+    width: w,
+    height: h,
+    planes: planes.map(() => new Float32Array(w * h)),
+    known: new Float32Array(w * h),
+  };
   for (let y = 0, at = 0; y < h; y++) {
     for (let x = 0; x < w; x++, at++) {
       let weight = 0;
@@ -91,7 +96,8 @@ export function fillFromAround(picture: Image, mask: Mask): Image {
   const planes = [0, 1, 2].map((c) => data.subarray(c * pixels, (c + 1) * pixels));
   const known = Float32Array.from(mask.data, (inside) => 1 - inside);
   const levels: Level[] = [{ width, height, planes, known }];
-  for (let last = levels[0]; last.width > 1 || last.height > 1; last = levels[levels.length - 1]) levels.push(pull(last));
+  for (let last = levels[0]; last.width > 1 || last.height > 1; last = levels[levels.length - 1])
+    levels.push(pull(last));
   for (let i = levels.length - 2; i >= 0; i--) push(levels[i], levels[i + 1]);
   smooth(levels[0], mask);
   return float32(picture.shape, data);

@@ -66,7 +66,10 @@ export interface Plugins {
 }
 
 /** Makes a plug-in, uses it and closes it, whatever happens. */
-export async function withPlugin<P extends Plugin, T>(make: () => Promise<P>, use: (plugin: P) => Promise<T>): Promise<T> {
+export async function withPlugin<P extends Plugin, T>(
+  make: () => Promise<P>,
+  use: (plugin: P) => Promise<T>,
+): Promise<T> {
   const plugin = await make();
   try {
     return await use(plugin);

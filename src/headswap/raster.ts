@@ -54,7 +54,9 @@ export function arc(center: Point, a: Point, b: Point, from: number, to: number,
 /** A plane of numbers smoothed by a Gaussian; what is outside is like the nearest pixel inside. */
 export function gaussianBlur(plane: Float32Array, width: number, height: number, sigma: number): Float32Array {
   const radius = Math.ceil(3 * sigma);
-  const kernel = Float64Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-((i - radius) ** 2) / (2 * sigma ** 2)));
+  const kernel = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
+    Math.exp(-((i - radius) ** 2) / (2 * sigma ** 2)),
+  );
   const sum = kernel.reduce((a, b) => a + b);
   const along = (from: Float32Array, lines: number, length: number, lineStep: number, step: number) => {
     const out = new Float32Array(from.length);

@@ -118,7 +118,17 @@ export function landmarksFromFive([leftEye, rightEye, nose, leftMouth, rightMout
     ...[0.66, 0.3, 0, -0.3, -0.66].map((x) => lip(x, 0.22 * (1 - x * x))),
   ];
   const inner = [-0.8, -0.3, 0, 0.3, 0.8, 0.3, 0, -0.3].map((x) => lip(x, 0));
-  return [...jaw, ...brow(leftEye), ...brow(rightEye), ...bridge, ...nostrils, ...lids(leftEye), ...lids(rightEye), ...outer, ...inner];
+  return [
+    ...jaw,
+    ...brow(leftEye),
+    ...brow(rightEye),
+    ...bridge,
+    ...nostrils,
+    ...lids(leftEye),
+    ...lids(rightEye),
+    ...outer,
+    ...inner,
+  ];
 }
 
 /** Parses a head by its landmarks alone. */

@@ -9,6 +9,7 @@ import { globalAveragePool, pool } from './pool';
 import { resize } from './resize';
 import { softmax } from './softmax';
 import { arrive, awaitWork } from './threads';
+import { winograd } from './winograd';
 
 // A program is a list of calls in memory: the kernel's number, how many arguments follow, the arguments. All threads run the same
 // program, each taking its share of every kernel, and meet behind each call.
@@ -60,6 +61,8 @@ function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
       return correlationPack(args, tid, threads);
     case Opcode.Correlation:
       return correlation(args, tid, threads);
+    case Opcode.Winograd:
+      return winograd(args, tid, threads);
     default:
       unreachable();
   }

@@ -19,6 +19,7 @@ export enum Opcode {
   Resize,
   CorrelationPack,
   Correlation,
+  Winograd,
 }
 
 export enum Activation {

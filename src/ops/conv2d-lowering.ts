@@ -4,6 +4,7 @@ import { Activation, BinaryOperator, Opcode } from '../kernels/opcodes.js';
 import { activationCode } from './activation.js';
 import { type Conv2dAttrs, conv2dOperands } from './conv2d.js';
 import type { LinearAttrs } from './linear.js';
+import { lowerWinograd, suitsWinograd } from './conv2d-winograd.js';
 
 /**
  * The kernel's scratch, in floats (kernels/conv.ts and indirection.ts): a tile's sums, the pointers of every tap, and room for a block of input
@@ -24,6 +25,7 @@ export function lowerConv2d(value: Value<Conv2dAttrs>, to: Lowering): void {
   const { weight } = conv2dOperands(value);
   const { groups, scale } = value.attrs;
   if (groups > 1 && weight.shape[1] === 1 && !scale) lowerDepthwise(value, to);
+  else if (suitsWinograd(value)) lowerWinograd(value, to);
   else for (let group = 0; group < groups; group++) lowerGroup(value, group, to);
 }
 
@@ -145,13 +147,13 @@ function shifted(view: View, channels: number): Place {
 }
 
 /** The place and row stride of an operand that may be absent. */
-function optionalRows(value: Value | undefined, channel: number, to: Lowering): [Arg, number] {
+export function optionalRows(value: Value | undefined, channel: number, to: Lowering): [Arg, number] {
   if (!value) return [0, 0];
   const view = to.view(value);
   return [shifted(view, channel), view.stride];
 }
 
-function packedBias(bias: Value | undefined, start: number, count: number, to: Lowering): Place {
+export function packedBias(bias: Value | undefined, start: number, count: number, to: Lowering): Place {
   const padded = Math.ceil(count / 8) * 8;
   if (!bias) return to.zeros(padded);
   const data = new Float32Array(padded);

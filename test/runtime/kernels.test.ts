@@ -62,6 +62,25 @@ describe('the kernels agree with the definitions in double precision', () => {
     );
   });
 
+  it('3x3 convolution by minimal filtering, at every remainder of tiles and channels', async () => {
+    const sizes = fc.record({
+      n: fc.integer({ min: 1, max: 2 }),
+      h: fc.integer({ min: 13, max: 30 }),
+      w: fc.integer({ min: 13, max: 30 }),
+      channels: fc.integer({ min: 16, max: 37 }),
+      outputs: fc.integer({ min: 16, max: 37 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(sizes, convolution, async ({ channels, outputs, ...size }, c) => {
+        const shaped: Convolution = { ...c, ...size, kernel: [3, 3], stride: [1, 1], dilation: [1, 1] };
+        const graph = convolutionGraph(shaped, channels, outputs, 1);
+        // The transforms have coefficients up to 8, which costs about a digit.
+        expect(await executorError(graph, c)).toBeLessThan(2e-5);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   it('depthwise convolution, with one or several kernels a channel', async () => {
     const size = { h: fc.integer({ min: 5, max: 30 }), w: fc.integer({ min: 5, max: 30 }) };
     const cases = fc.record({

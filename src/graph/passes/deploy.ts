@@ -4,6 +4,7 @@ import { foldBatchNorm } from './fold-batch-norm.js';
 import { foldConstants } from './fold-constants.js';
 import { fuse } from './fuse.js';
 import { reparameterize } from './reparameterize.js';
+import { upsampleLast } from './upsample-last.js';
 
 /**
  * The deploy form: what a trained network is shipped as. The weights as they are now become constants, branches and batch norms
@@ -13,9 +14,9 @@ export function deploy(graph: Graph): Graph {
   return foldBatchNorm(reparameterize(foldConstants(removeDropout(graph))));
 }
 
-/** What every compiled graph gets, deploy form or not: nothing that is not needed, and element-wise work fused. */
+/** What every compiled graph gets, deploy form or not: nothing that is not needed, nothing twice, and element-wise work fused. */
 export function optimize(graph: Graph): Graph {
-  return fuse(removeDropout(graph));
+  return fuse(upsampleLast(removeDropout(graph)));
 }
 
 /** Outside of training dropout is the identity. */

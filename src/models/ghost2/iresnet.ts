@@ -1,5 +1,5 @@
 import type { Value } from '../../graph/value.js';
-import { constantInit, normalInit } from '../../nn/init.js';
+import { normalInit } from '../../nn/init.js';
 import {
   type BatchNorm2d,
   batchNorm,
@@ -10,7 +10,7 @@ import {
   type Sequential,
   sequential,
 } from '../../nn/layers.js';
-import { Module, Parameter } from '../../nn/module.js';
+import { Module } from '../../nn/module.js';
 import * as ops from '../../ops/index.js';
 
 const init = { weight: normalInit(0.1) };
@@ -49,32 +49,6 @@ export class IBasicBlock extends Module {
   }
 }
 
-/** Batch norm over features `[N,C]`, whose scale is fixed at one while training. */
-class FeatureNorm extends Module {
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-  readonly running_mean: Parameter;
-  readonly running_var: Parameter;
-
-  constructor(features: number) {
-    super();
-    this.weight = new Parameter([features], constantInit(1), false);
-    this.bias = new Parameter([features], constantInit(0));
-    this.running_mean = new Parameter([features], constantInit(0), false);
-    this.running_var = new Parameter([features], constantInit(1), false);
-  }
-
-  forward(x: Value): Value {
-    const { weight, bias, running_mean, running_var } = this;
-    return ops.batchNorm(x, {
-      weight: weight.value,
-      bias: bias.value,
-      runningMean: running_mean.value,
-      runningVar: running_var.value,
-    });
-  }
-}
-
 export interface IResNetOptions {
   /** Blocks of each stage; default 3, 4, 14, 3: IResNet-50. */
   blocks?: readonly number[];
@@ -101,7 +75,7 @@ export class IResNet extends Module {
   readonly layer4: Sequential;
   readonly bn2: BatchNorm2d;
   readonly fc: Linear;
-  readonly features: FeatureNorm;
+  readonly features: BatchNorm2d;
 
   constructor({
     blocks = [3, 4, 14, 3],
@@ -124,7 +98,7 @@ export class IResNet extends Module {
     this.layer4 = stage(3);
     this.bn2 = batchNorm(channels[3]);
     this.fc = new Linear(channels[3] * (size / 16) ** 2, features);
-    this.features = new FeatureNorm(features);
+    this.features = batchNorm(features);
   }
 
   forward(x: Value): Value {

@@ -1,0 +1,178 @@
+import { first, last } from './share';
+import { TAP } from './indirection';
+import { sum4x8, sum6x8 } from './tiles';
+import { activate, madd, storeLanes } from './vector';
+
+// 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, 2016): a tile of 4x4 outputs takes 36
+// multiplications instead of 144. Blocks of tiles are transformed into 36 matrices, multiplied with the transformed weights by the loops of
+// the other convolutions, and transformed back; everything of a block stays in the cache of its thread.
+//
+// Weights are packed in panels of 8 output channels, `[position][panel][C][8]`.
+//
+// Arguments (4 bytes each): 0 x, 1 its row stride, 2 y, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 O, 11 12 padding top and left,
+// 13 weights, 14 bias (whole panels), 15 residual or 0, 16 its row stride, 17 activation, 18 scratch, 19 its bytes for each thread.
+
+/** Tiles of one block: a multiple of the rows that the inner loops take. */
+const TILES: i32 = 48;
+const POSITIONS: i32 = 36;
+/** Bytes between two matrices: without them the 36 places of a value would lie a power of two apart and share a cache set. */
+const GAP: usize = 64;
+/** Six rows at a time only where multiply and add are one instruction; see tiles.ts. */
+const HEIGHT: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 4;
+
+// @ts-expect-error: decorator
+@inline
+function arg(p: usize, i: i32): i32 {
+  return load<i32>(p + (i << 2));
+}
+
+export function winograd(p: usize, tid: i32, threads: i32): void {
+  const across = (arg(p, 9) + 3) >> 2;
+  const down = (arg(p, 8) + 3) >> 2;
+  const tiles = arg(p, 4) * down * across;
+  const panels = (arg(p, 10) + 7) >> 3;
+  const channels = (arg(p, 7) + 3) & ~3;
+  // The scratch: pointers to the rows of a position, 36 vectors of a tile in work, the inputs' matrices, the products' matrices.
+  const pointers = <usize>arg(p, 18) + <usize>tid * <usize>arg(p, 19);
+  const work = pointers + TAP;
+  const inputs = work + (POSITIONS << 4);
+  const products = inputs + <usize>POSITIONS * (<usize>(TILES * channels * 4) + GAP);
+  const zeros = products + <usize>POSITIONS * (<usize>(panels * TILES * 32) + GAP);
+  memory.fill(zeros, 0, 32);
+  const end = last(tiles, HEIGHT, tid, threads);
+  for (let tile = first(tiles, HEIGHT, tid, threads); tile < end; tile += TILES) {
+    const count = min(TILES, end - tile);
+    for (let i = 0; i < count; i++) transformInput(p, tile + i, inputs + <usize>(i * channels * 4), channels, work);
+    multiply(p, count, channels, panels, pointers, inputs, products, zeros);
+    for (let i = 0; i < count; i++) transformOutput(p, tile + i, products + <usize>(i << 5), panels, work);
+  }
+}
+
+/** The products of one block: for every position the matrix of tiles by channels times the weights. */
+function multiply(
+  p: usize, count: i32, channels: i32, panels: i32, pointers: usize, inputs: usize, products: usize, zeros: usize,
+): void {
+  const bytes = <usize>arg(p, 7) << 2;
+  const row = <usize>channels << 2;
+  let weights = <usize>arg(p, 13);
+  for (let position = 0; position < POSITIONS; position++, inputs += row * TILES + GAP, products += GAP) {
+    // Rows past the last tile repeat it: their products are never read.
+    for (let i = 0; i < TILES; i++) store<u32>(pointers + (<usize>i << 2), <u32>(inputs + <usize>min(i, count - 1) * row));
+    for (let panel = 0; panel < panels; panel++, weights += bytes << 3) {
+      for (let i = 0; i < count; i += HEIGHT) {
+        const sums = products + <usize>(i << 5);
+        if (ASC_FEATURE_RELAXED_SIMD) sum6x8(pointers + (<usize>i << 2), bytes, weights, zeros, 0, sums);
+        else sum4x8(pointers + (<usize>i << 2), bytes, weights, zeros, 0, sums);
+      }
+      products += TILES << 5;
+    }
+  }
+}
+
+/** Transforms the 6x6 inputs of a tile, channel vector by channel vector, into its row of the 36 matrices. */
+function transformInput(p: usize, tile: i32, out: usize, channels: i32, work: usize): void {
+  const height = arg(p, 5);
+  const width = arg(p, 6);
+  const across = (arg(p, 9) + 3) >> 2;
+  const down = (arg(p, 8) + 3) >> 2;
+  const image = tile / (down * across);
+  const top = (tile / across - image * down) * 4 - arg(p, 11);
+  const left = (tile % across) * 4 - arg(p, 12);
+  const pixel = <usize>arg(p, 1) << 2;
+  const line = <usize>width * pixel;
+  const x = <usize>arg(p, 0) + <usize>((image * height + top) * width + left) * pixel;
+  const step = (<usize>(TILES * channels) << 2) + GAP;
+  const inside = top >= 0 && left >= 0 && top + 6 <= height && left + 6 <= width;
+  for (let c = 0; c < channels; c += 4) {
+    const at = <usize>c << 2;
+    if (inside) {
+      for (let j = 0; j < 6; j++) inputColumn(x + at + <usize>j * pixel, line, work + (<usize>j << 4), 96);
+    } else {
+      for (let i = 0; i < 6; i++) {
+        const y = top + i;
+        for (let j = 0; j < 6; j++) {
+          const here = y >= 0 && y < height && left + j >= 0 && left + j < width;
+          const v = here ? v128.load(x + at + <usize>i * line + <usize>j * pixel) : f32x4.splat(0);
+          v128.store(work + <usize>((i * 6 + j) << 4), v);
+        }
+      }
+      for (let j = 0; j < 6; j++) inputColumn(work + (<usize>j << 4), 96, work + (<usize>j << 4), 96);
+    }
+    for (let i = 0; i < 6; i++) inputColumn(work + <usize>(i * 96), 16, out + at + <usize>(i * 6) * step, step);
+  }
+}
+
+/** Six values, `from` bytes apart, by Bᵀ: the same to the rows and to the columns of a tile. */
+// @ts-expect-error: decorator
+@inline
+function inputColumn(x: usize, from: usize, y: usize, to: usize): void {
+  const x0 = v128.load(x);
+  const x1 = v128.load(x + from);
+  const x2 = v128.load(x + from * 2);
+  const x3 = v128.load(x + from * 3);
+  const x4 = v128.load(x + from * 4);
+  const x5 = v128.load(x + from * 5);
+  const four = f32x4.splat(4);
+  const a = f32x4.sub(x4, f32x4.mul(four, x2));
+  const b = f32x4.sub(x3, f32x4.mul(four, x1));
+  const c = f32x4.sub(x4, x2);
+  const d = f32x4.mul(f32x4.splat(2), f32x4.sub(x3, x1));
+  v128.store(y, f32x4.add(f32x4.mul(four, f32x4.sub(x0, x2)), c));
+  v128.store(y + to, f32x4.add(a, b));
+  v128.store(y + to * 2, f32x4.sub(a, b));
+  v128.store(y + to * 3, f32x4.add(c, d));
+  v128.store(y + to * 4, f32x4.sub(c, d));
+  v128.store(y + to * 5, f32x4.add(f32x4.mul(four, f32x4.sub(x1, x3)), f32x4.sub(x5, x3)));
+}
+
+/** Transforms a tile's products back, adds bias and residual, applies the activation and stores what lies inside the output. */
+function transformOutput(p: usize, tile: i32, products: usize, panels: i32, work: usize): void {
+  const outHeight = arg(p, 8);
+  const outWidth = arg(p, 9);
+  const outputs = arg(p, 10);
+  const across = (outWidth + 3) >> 2;
+  const down = (outHeight + 3) >> 2;
+  const image = tile / (down * across);
+  const top = (tile / across - image * down) << 2;
+  const left = (tile % across) << 2;
+  const rows = min(4, outHeight - top);
+  const columns = min(4, outWidth - left);
+  const pixel = (image * outHeight + top) * outWidth + left;
+  const strideY = <usize>arg(p, 3) << 2;
+  const strideR = <usize>arg(p, 16) << 2;
+  const position = ((<usize>panels * TILES) << 5) + GAP;
+  for (let c = 0; c < outputs; c += 4) {
+    const from = products + <usize>((c >> 3) * (TILES << 5) + (c & 4) * 4);
+    for (let j = 0; j < 6; j++) outputColumn(from + <usize>j * position, position * 6, work + (<usize>j << 4), 96);
+    for (let i = 0; i < 4; i++) outputColumn(work + <usize>(i * 96), 16, work + <usize>(i * 96), 16);
+    const bias = v128.load(<usize>arg(p, 14) + (<usize>c << 2));
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < columns; j++) {
+        const at = <usize>(pixel + i * outWidth + j);
+        let v = f32x4.add(v128.load(work + <usize>(i * 96 + j * 16)), bias);
+        if (strideR != 0) v = f32x4.add(v, v128.load(<usize>arg(p, 15) + at * strideR + (<usize>c << 2)));
+        storeLanes(<usize>arg(p, 2) + at * strideY + (<usize>c << 2), activate(v, arg(p, 17)), outputs - c);
+      }
+    }
+  }
+}
+
+/** Six products by Aᵀ to four values. */
+// @ts-expect-error: decorator
+@inline
+function outputColumn(x: usize, from: usize, y: usize, to: usize): void {
+  const x0 = v128.load(x);
+  const x1 = v128.load(x + from);
+  const x2 = v128.load(x + from * 2);
+  const x3 = v128.load(x + from * 3);
+  const x4 = v128.load(x + from * 4);
+  const x5 = v128.load(x + from * 5);
+  const a = f32x4.add(x1, x2);
+  const b = f32x4.sub(x1, x2);
+  const c = f32x4.add(x3, x4);
+  const d = f32x4.sub(x3, x4);
+  v128.store(y, f32x4.add(f32x4.add(x0, a), c));
+  v128.store(y + to, madd(f32x4.splat(2), d, b));
+  v128.store(y + to * 2, madd(f32x4.splat(4), c, a));
+  v128.store(y + to * 3, f32x4.add(madd(f32x4.splat(8), d, b), x5));
+}

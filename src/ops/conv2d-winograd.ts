@@ -1,0 +1,93 @@
+import type { Lowering } from '../graph/lowering.js';
+import type { Value } from '../graph/value.js';
+import { Opcode } from '../kernels/opcodes.js';
+import { activationCode } from './activation.js';
+import { type Conv2dAttrs, conv2dOperands } from './conv2d.js';
+import { optionalRows, packedBias } from './conv2d-lowering.js';
+
+/** See kernels/winograd.ts: the pointers' bytes, the tiles of a block, the products of a tile. */
+const POINTER_FLOATS = 68;
+const TILES = 48;
+const POSITIONS = 36;
+const GAP_FLOATS = 16;
+
+/** Below this, transforming costs more than it saves. */
+const LEAST_CHANNELS = 16;
+const LEAST_TILES = 16;
+
+/** Whether a convolution is lowered to Winograd's F(4x4, 3x3). */
+export function suitsWinograd(value: Value<Conv2dAttrs>): boolean {
+  const { stride, dilation, groups, scale } = value.attrs;
+  const [outputs, channels, kernelHeight, kernelWidth] = value.inputs[1].shape;
+  const [n, , height, width] = value.shape;
+  return (
+    kernelHeight === 3 &&
+    kernelWidth === 3 &&
+    groups === 1 &&
+    !scale &&
+    [...stride, ...dilation].every((d) => d === 1) &&
+    Math.min(outputs, channels) >= LEAST_CHANNELS &&
+    n * Math.ceil(height / 4) * Math.ceil(width / 4) >= LEAST_TILES
+  );
+}
+
+export function lowerWinograd(value: Value<Conv2dAttrs>, to: Lowering): void {
+  const { x: input, weight, bias, residual } = conv2dOperands(value);
+  const [outputs, channels] = weight.shape;
+  const { padding, activation } = value.attrs;
+  const [n, , h, w] = input.shape;
+  const x = to.view(input);
+  const y = to.view(value);
+  const panels = Math.ceil(outputs / 8);
+  const inputs = POSITIONS * (TILES * Math.ceil(channels / 4) * 4 + GAP_FLOATS);
+  const products = POSITIONS * (panels * TILES * 8 + GAP_FLOATS);
+  const scratch = POINTER_FLOATS + POSITIONS * 4 + inputs + products + 8;
+  to.emit(Opcode.Winograd, [
+    x,
+    x.stride,
+    y,
+    y.stride,
+    ...[n, h, w, channels, value.shape[2], value.shape[3], outputs, padding[0], padding[1]],
+    to.weights(transformWeights(to.constant(weight), outputs, channels)),
+    packedBias(bias, 0, outputs, to),
+    ...optionalRows(residual, 0, to),
+    activationCode(activation),
+    to.scratch(scratch),
+    4 * scratch,
+  ]);
+}
+
+/** G of F(4x4, 3x3), by rows. */
+const G = [
+  [1 / 4, 0, 0],
+  [-1 / 6, -1 / 6, -1 / 6],
+  [-1 / 6, 1 / 6, -1 / 6],
+  [1 / 24, 1 / 12, 1 / 6],
+  [1 / 24, -1 / 12, 1 / 6],
+  [0, 0, 1],
+];
+
+/** `G g Gᵀ` of every kernel, packed as `[position][panel of 8 outputs][channel][8]`. */
+function transformWeights(weight: Float32Array, outputs: number, channels: number): Float32Array {
+  const panels = Math.ceil(outputs / 8);
+  const packed = new Float32Array(POSITIONS * panels * channels * 8);
+  const rows = new Float64Array(18);
+  for (let o = 0; o < outputs; o++) {
+    for (let c = 0; c < channels; c++) {
+      const g = (o * channels + c) * 9;
+      for (let i = 0; i < 6; i++) {
+        for (let j = 0; j < 3; j++) {
+          rows[i * 3 + j] = G[i][0] * weight[g + j] + G[i][1] * weight[g + 3 + j] + G[i][2] * weight[g + 6 + j];
+        }
+      }
+      const at = ((o >> 3) * channels + c) * 8 + (o & 7);
+      for (let i = 0; i < 6; i++) {
+        for (let j = 0; j < 6; j++) {
+          const v = rows[i * 3] * G[j][0] + rows[i * 3 + 1] * G[j][1] + rows[i * 3 + 2] * G[j][2];
+          packed[(i * 6 + j) * panels * channels * 8 + at] = v;
+        }
+      }
+    }
+  }
+  return packed;
+}
