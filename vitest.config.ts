@@ -8,6 +8,8 @@ export default defineConfig({
     // A process for each file: V8's flags and wasm memories are per process.
     pool: 'forks',
     maxWorkers: 2,
+    // Threads that the sources start inherit it.
+    execArgv: ['--import', new URL('./test/support/typescript-threads.mjs', import.meta.url).href],
     testTimeout: 30_000,
   },
 });

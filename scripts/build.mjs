@@ -57,6 +57,16 @@ function buildKernels() {
   }
 }
 
+/** The weights of the face detector, 550 kB of a package of 24 MB, with its licence. */
+function copyFaceWeights() {
+  const from = dirname(require.resolve('@vladmandic/face-api/package.json'));
+  const to = join(dist, 'headswap/detect/weights');
+  for (const name of ['tiny_face_detector_model', 'face_landmark_68_model']) {
+    for (const end of ['.bin', '-weights_manifest.json']) cpSync(join(from, 'model', name + end), join(to, name + end));
+  }
+  cpSync(join(from, 'LICENSE'), join(to, 'LICENSE'));
+}
+
 const sources = newest(kernels, (path) => path === kernelOutput);
 if (!ifStale || sources > newest(join(kernelOutput, 'relaxed-threads.wasm'))) buildKernels();
 
@@ -67,5 +77,6 @@ if (!ifStale || Math.max(newest(join(root, 'src')), newest(join(root, 'tsconfig.
     rmSync(join(root, 'node_modules/.cache/tsc.tsbuildinfo'), { force: true });
   }
   cpSync(kernelOutput, join(dist, 'kernels/build'), { recursive: true });
+  copyFaceWeights();
   run('typescript', 'bin/tsc', ['-p', '.']);
 }

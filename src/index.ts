@@ -17,8 +17,28 @@ export { readCheckpoint } from './formats/checkpoint-file.js';
 export { readSafetensors, type SafetensorsOptions, writeSafetensors } from './formats/safetensors.js';
 export { deploy, optimize } from './graph/passes/deploy.js';
 export type { Graph, Value } from './graph/value.js';
+export { type DetectOptions, detectFaces, FaceDetector, type FaceDetectorOptions } from './headswap/detect/detect.js';
+export type { Face } from './headswap/detect/face.js';
+export { estimateSimilarity, type FivePoints, invertTransform, type Point } from './headswap/geometry.js';
+export { arcfaceTransform, type Crop, cropArcface, cropWide, wideTransform } from './headswap/geometry-crops.js';
+export { type PasteOptions, pasteBack } from './headswap/geometry-paste.js';
+export { warpAffine, warpMask } from './headswap/geometry-warp.js';
 export { DeployedClassifier } from './models/deployed.js';
 export { GhostModule, type GhostModuleOptions } from './models/ghost-module.js';
+export {
+  ALIGNER_SHAPES,
+  Aligner,
+  type AlignerOptions,
+  type AlignerShapes,
+  alignerGraph,
+  discriminatorGraph,
+} from './models/ghost2/aligner.js';
+export { Discriminator, type DiscriminatorOptions, type Judgement } from './models/ghost2/discriminator.js';
+export { Embedder, type EmbedderOptions, type EmbedderPictures, type Embeddings } from './models/ghost2/embedder.js';
+export { type GeneratedHead, Generator, type GeneratorOptions } from './models/ghost2/generator.js';
+export { IResNet, type IResNetOptions } from './models/ghost2/iresnet.js';
+export { MobileNetV2, type MobileNetV2Options } from './models/ghost2/mobilenetv2.js';
+export { ResNeXt, type ResNeXtOptions } from './models/ghost2/resnext.js';
 export { GhostBottleneck, type GhostBottleneckOptions, GhostNet, ghostnet } from './models/ghostnet.js';
 export { type Form, guessModel, identify, type LoadedModel, metadataOf } from './models/identify.js';
 export { type MobileNetV3Options, mobilenetV3Large, mobilenetV3Small } from './models/mobilenetv3.js';
@@ -45,7 +65,8 @@ export {
 export { graphStats, type ModelStats, modelStats } from './models/stats.js';
 export { type CompileOptions, compile, compileGraph, compileToBytes } from './nn/compile.js';
 export * from './nn/layers.js';
-export { Module, Parameter } from './nn/module.js';
+export { Module, Network, Parameter } from './nn/module.js';
+export { SpectralConv2d, SpectralLinear, settleSpectralNorm } from './nn/spectral-norm.js';
 export { Classifier, type TraceOptions, trace } from './nn/trace.js';
 export { type LoadOptions, loadCompiled } from './runtime/compiled-file.js';
 export type { CompiledModel } from './runtime/compiled-model.js';

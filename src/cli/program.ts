@@ -7,9 +7,18 @@ import { infoCommand } from './info.js';
 import { modelsCommand } from './models.js';
 import type { Io } from './output.js';
 import { predictCommand } from './predict.js';
+import { swapCommand } from './swap.js';
 import { weightsCommand } from './weights.js';
 
-const COMMANDS = [modelsCommand, infoCommand, convertCommand, predictCommand, benchCommand, weightsCommand];
+const COMMANDS = [
+  modelsCommand,
+  infoCommand,
+  convertCommand,
+  predictCommand,
+  benchCommand,
+  weightsCommand,
+  swapCommand,
+];
 
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');

@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { messageOf, printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -18,5 +19,27 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   } catch (error) {
     const reason = REASONS[(error as NodeJS.ErrnoException).code ?? ''] ?? messageOf(error);
     throw new GhostkitError(`${printable(path, 500)}: ${reason}`, { cause: error });
+  }
+}
+
+/** `size` bytes from `offset` of an open file; fewer where it ends. */
+export function readPart(descriptor: number, offset: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let done = 0;
+  while (done < size) {
+    const count = readSync(descriptor, bytes, done, size - done, offset + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return bytes.subarray(0, done);
+}
+
+/** `size` bytes from `offset` of the file at a path; fewer where it ends. */
+export function readPartOf(path: string, offset: number, size: number): Uint8Array {
+  const descriptor = openSync(path, 'r');
+  try {
+    return readPart(descriptor, offset, size);
+  } finally {
+    closeSync(descriptor);
   }
 }

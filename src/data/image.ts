@@ -31,6 +31,19 @@ function explain(name: string, error: unknown): GhostkitError {
   return new GhostkitError(`${name}: ${what}`, { cause: error });
 }
 
+export interface LoadOptions {
+  /** A picture whose short side is longer comes shrunk to it: training needs no more, and a JPEG is then read faster. */
+  readonly shortSide?: number;
+  /** What messages call a picture that comes as bytes. */
+  readonly name?: string;
+}
+
+/** The factor by which a picture is shrunk while it is read; 1 for not at all. */
+function shrinking(width: number, height: number, shortSide: number | undefined): number {
+  const forMemory = Math.min(1, Math.sqrt(KEPT_PIXELS / (width * height)));
+  return shortSide === undefined ? forMemory : Math.min(forMemory, shortSide / Math.min(width, height));
+}
+
 /**
  * Decodes a picture: the file at a path, or its bytes. The result is 8-bit sRGB whatever the file has: grey, CMYK and
  * 16-bit pixels and colour profiles are converted, transparent pixels are laid on white, the camera's orientation is
@@ -38,8 +51,8 @@ function explain(name: string, error: unknown): GhostkitError {
  *
  * @throws GhostkitError when it cannot be read, is no picture, is damaged or cut off, or has over 268 million pixels.
  */
-export async function loadImage(source: string | Uint8Array): Promise<RgbImage> {
-  const name = typeof source === 'string' ? printable(source, 500) : 'the picture';
+export async function loadImage(source: string | Uint8Array, options: LoadOptions = {}): Promise<RgbImage> {
+  const name = printable(typeof source === 'string' ? source : (options.name ?? 'the picture'), 500);
   const bytes = typeof source === 'string' ? await readBytes(source) : source;
   // Loaded at the first picture: whoever only uses the networks needs no decoder.
   const { default: sharp } = await import('sharp');
@@ -61,9 +74,9 @@ export async function loadImage(source: string | Uint8Array): Promise<RgbImage> 
     );
   }
   let picture = open();
-  if (width * height > KEPT_PIXELS) {
-    const factor = Math.sqrt(KEPT_PIXELS / (width * height));
-    const shrunk = (size: number) => Math.max(1, Math.floor(size * factor));
+  const factor = shrinking(width, height, options.shortSide);
+  if (factor < 1) {
+    const shrunk = (size: number) => Math.max(1, Math.floor(size * factor + 1e-6));
     picture = picture.resize(shrunk(width), shrunk(height), { fit: 'fill', kernel: 'cubic' });
   }
   try {
@@ -72,7 +85,9 @@ export async function loadImage(source: string | Uint8Array): Promise<RgbImage> 
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, data };
+    // Not the decoder's Buffer, whose `slice` is no copy.
+    const pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return { width: info.width, height: info.height, data: pixels };
   } catch (error) {
     throw explain(name, error);
   }

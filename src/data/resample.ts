@@ -129,7 +129,7 @@ function alongY(data: Uint8Array, rowLength: number, taps: Taps, fromRow: number
 /**
  * The part `region` of `image` resized to `width` x `height`, antialiased, to the bit what Pillow computes: the networks
  * were trained and evaluated on its pixels, and other resizers differ from it by up to 5 of 255. Nothing outside of
- * `region` is computed.
+ * `region` is computed; a picture that has the size already is returned itself.
  */
 export function resample(
   image: RgbImage,
@@ -138,6 +138,8 @@ export function resample(
   interpolation: Interpolation,
   region: Region = { left: 0, top: 0, width, height },
 ): RgbImage {
+  const whole = region.width === image.width && region.height === image.height;
+  if (whole && width === image.width && height === image.height) return image;
   const kernel = KERNELS[interpolation];
   const across = tapsOf(kernel, image.width, width, region.left, region.width);
   const down = tapsOf(kernel, image.height, height, region.top, region.height);

@@ -1,6 +1,7 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, float32 } from '../tensor/tensor.js';
 import { type Interpolation, type RgbImage, resample } from './resample.js';
+import { roundHalfEven } from './round.js';
 
 /** What a picture goes through before a network sees it. */
 export interface Preprocessing {
@@ -22,14 +23,6 @@ export const IMAGENET: Preprocessing = {
   mean: [0.485, 0.456, 0.406],
   std: [0.229, 0.224, 0.225],
 };
-
-/** Rounds halves to the even neighbour, as Python does. */
-function roundHalfEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
 
 function check({ size, cropRatio }: Preprocessing): void {
   if (!Number.isInteger(size) || size < 1) throw new GhostkitError(`the size must be a positive integer, got ${size}`);
@@ -56,26 +49,32 @@ export function centerCrop(image: RgbImage, preprocessing: Preprocessing = IMAGE
 
 const channels = [0, 1, 2] as const;
 
+/** For each channel the normalised value of every 8-bit one. */
+export type Normalisation = readonly [Float32Array, Float32Array, Float32Array];
+
 /** Every 8-bit value after normalisation, for each channel, with the roundings of float32 arithmetic. */
-function normalisation({ mean, std }: Preprocessing): Float32Array[] {
+export function normalisation({ mean, std }: Pick<Preprocessing, 'mean' | 'std'>): Normalisation {
   const f = Math.fround;
-  return channels.map((c) => Float32Array.from({ length: 256 }, (_, v) => f(f(v / 255) - f(mean[c])) / f(std[c])));
+  const table = (c: number) => Float32Array.from({ length: 256 }, (_, v) => f(f(v / 255) - f(mean[c])) / f(std[c]));
+  return [table(0), table(1), table(2)];
+}
+
+/** Writes a picture as three normalised planes (R, G, B), from `start` of `out` on. */
+export function writePlanes({ width, height, data }: RgbImage, by: Normalisation, out: Float32Array, start = 0): void {
+  const plane = width * height;
+  for (const c of channels) {
+    const table = by[c];
+    const at = start + c * plane;
+    for (let i = 0, from = c; i < plane; i++, from += 3) out[at + i] = table[data[from]];
+  }
 }
 
 /** Pictures as a network's input `[N, 3, size, size]`: resized, cut, normalised. */
 export function toTensor(images: RgbImage | readonly RgbImage[], preprocessing: Preprocessing = IMAGENET): FloatTensor {
   const list: readonly RgbImage[] = 'data' in images ? [images] : images;
   const { size } = preprocessing;
-  const plane = size * size;
-  const tables = normalisation(preprocessing);
-  const out = new Float32Array(list.length * 3 * plane);
-  for (const [n, image] of list.entries()) {
-    const { data } = centerCrop(image, preprocessing);
-    for (const c of channels) {
-      const table = tables[c];
-      const start = (n * 3 + c) * plane;
-      for (let i = 0; i < plane; i++) out[start + i] = table[data[i * 3 + c]];
-    }
-  }
+  const by = normalisation(preprocessing);
+  const out = new Float32Array(list.length * 3 * size * size);
+  for (const [n, image] of list.entries()) writePlanes(centerCrop(image, preprocessing), by, out, n * 3 * size * size);
   return float32([list.length, 3, size, size], out);
 }

@@ -37,6 +37,8 @@ export interface Lowering {
   place(value: Value, view: View): void;
   /** The data of a parameter or a constant. Throws for anything that is only known at run time. */
   constant(value: Value): Float32Array;
+  /** Whether a parameter may change between runs: it is then read where {@link view} says and packed in every run. */
+  live(value: Value): boolean;
   /** Memory that holds `data` from the start, with at least three zeros behind, so that whole vectors can be read. */
   weights(data: Float32Array): Place;
   /** At least `floats` zeros, for reads outside of an image. */

@@ -17,6 +17,12 @@ export interface Operator<A> {
   shape(inputs: readonly Shape[], attrs: A): Shape;
   /** The plain definition in double precision, for constant folding and as the reference in tests. */
   reference?(inputs: readonly NdArray[], value: Value<A>): Float64Array;
+  /**
+   * The gradients of the inputs from the gradient of the result, as values of the same graph; `undefined` for an input that has none.
+   */
+  gradient?(inputs: readonly Value[], value: Value<A>, grad: Value): readonly (Value | undefined)[];
+  /** Whether the operator changes its first input, a parameter, in place: it then runs behind everything that reads parameters. */
+  readonly update?: boolean;
   /** Emits kernel calls that compute `value`. Absent for leaves. */
   lower?(value: Value<A>, to: Lowering): void;
   /**

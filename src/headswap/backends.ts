@@ -70,6 +70,12 @@ export function findOnnxRuntime(): Promise<LoadedOrt | undefined> {
   return loaded;
 }
 
+async function bytesAt(path: string): Promise<string | Uint8Array> {
+  if (typeof process === 'undefined' || !process.versions?.node) return path;
+  const { readBytes } = await import('../data/files.js');
+  return readBytes(path);
+}
+
 /** A session of onnxruntime with the names that its file gave to inputs and outputs. */
 export interface OnnxNet {
   readonly runtime: string;
@@ -100,7 +106,9 @@ export async function openOnnx(
   if (ort.env.wasm && name === 'onnxruntime-web') ort.env.wasm.numThreads = threads;
   let session: OrtSession;
   try {
-    session = await ort.InferenceSession.create(model, {
+    // In Node the package for the web takes addresses for pages' only, no paths.
+    const file = name === 'onnxruntime-web' && typeof model === 'string' ? await bytesAt(model) : model;
+    session = await ort.InferenceSession.create(file, {
       executionProviders: [name === 'onnxruntime-web' && provider === 'cpu' ? 'wasm' : provider],
       graphOptimizationLevel: 'all',
       intraOpNumThreads: threads,

@@ -18,6 +18,9 @@ export function toImage({ width, height, data }: RgbImage): Image {
   return float32([1, 3, height, width], out);
 }
 
+/** What single precision may take from a whole number of 255ths, and a little more. */
+const SLACK = 1e-3;
+
 /** The picture of 8 bits. Values are cut off to whole ones, not rounded, as the original does. */
 export function toRgb(image: Image): RgbImage {
   needImage('a picture', image, 3);
@@ -27,7 +30,7 @@ export function toRgb(image: Image): RgbImage {
   for (let c = 0; c < 3; c++) {
     const plane = (2 - c) * pixels;
     for (let i = 0; i < pixels; i++) {
-      data[3 * i + c] = Math.min(255, Math.max(0, Math.floor((image.data[plane + i] / 2 + 0.5) * 255)));
+      data[3 * i + c] = Math.min(255, Math.max(0, Math.floor((image.data[plane + i] / 2 + 0.5) * 255 + SLACK)));
     }
   }
   return { width, height, data };

@@ -4,6 +4,7 @@ import type { BlendResult } from '../models/ghost2/blender.js';
 import type { Image } from '../models/ghost2/images.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { RunOptions } from './backends.js';
+import { SwapNetworks } from './networks.js';
 import { coloured, grey, greyBytes, marked, toImage, toRgb, weighted } from './pictures.js';
 import { type FoundFace, type Inpainter, type Plugin, type Plugins, withPlugin } from './plugins.js';
 import { availablePlugins, builtInPlugins } from './plugins-default.js';
@@ -15,6 +16,7 @@ import {
   findFace,
   type HeadCrop,
   maskHead,
+  notesOn,
   type ParsedHeads,
   type PasteRegion,
   parseHeads,
@@ -37,8 +39,11 @@ export interface SwapOptions extends RunOptions {
   readonly source: RgbImage | string | Uint8Array;
   /** Who gets it. */
   readonly target: RgbImage | string | Uint8Array;
-  /** The folder of the official weights (in Node), weights from elsewhere, or `from-names` for trying: the head is then noise. */
-  readonly weights: string | SwapWeights;
+  /**
+   * The folder of the official weights (in Node), weights from elsewhere, or `from-names` for trying: the head is then noise. For
+   * several swaps, networks that are kept.
+   */
+  readonly weights: string | SwapWeights | SwapNetworks;
   /** Which face of the target, and of the source, counted from 1; needed where there are several. */
   readonly face?: number;
   readonly sourceFace?: number;
@@ -62,18 +67,6 @@ export interface SwapResult {
   readonly notes: readonly string[];
   /** The faces that were used. */
   readonly faces: { readonly source: FoundFace; readonly target: FoundFace };
-}
-
-/** What a detector may know of a face beyond what the pipeline needs. */
-type KnownFace = FoundFace & { readonly yaw?: number; readonly touchesBorder?: boolean };
-
-const PROFILE_DEGREES = 45;
-
-function notesOn(name: string, { yaw = 0, touchesBorder }: KnownFace): string[] {
-  return [
-    ...(touchesBorder ? [`${name}: the picture's edge cuts the face; what is outside is taken for black`] : []),
-    ...(Math.abs(yaw) > PROFILE_DEGREES ? [`${name}: the face is in profile, where its landmarks are a guess`] : []),
-  ];
 }
 
 interface Pair<T> {
@@ -101,11 +94,13 @@ class Clock {
   }
 }
 
-async function resolveWeights({ weights }: SwapOptions): Promise<SwapWeights> {
-  if (typeof weights !== 'string') return weights;
-  if (weights === 'from-names') return NAMED_WEIGHTS;
+async function resolveNetworks({ weights, backend, threads }: SwapOptions): Promise<SwapNetworks> {
+  if (weights instanceof SwapNetworks) return weights;
+  const options = { backend, threads };
+  if (typeof weights !== 'string') return new SwapNetworks(weights, options);
+  if (weights === 'from-names') return new SwapNetworks(NAMED_WEIGHTS, options);
   const { folderWeights } = await import('./weights-folder.js');
-  return folderWeights(weights);
+  return new SwapNetworks(folderWeights(weights), options);
 }
 
 async function resolvePlugins({ weights, plugins, backend, threads }: SwapOptions): Promise<Plugins> {
@@ -139,7 +134,7 @@ function explainMemory(error: unknown): unknown {
  */
 export async function swapHead(options: SwapOptions): Promise<SwapResult> {
   try {
-    return await new Swap(options, await resolveWeights(options), await resolvePlugins(options)).run();
+    return await new Swap(options, await resolveNetworks(options), await resolvePlugins(options)).run();
   } catch (error) {
     throw explainMemory(error);
   }
@@ -153,14 +148,14 @@ class Swap {
 
   constructor(
     private readonly options: SwapOptions,
-    private readonly weights: SwapWeights,
+    private readonly networks: SwapNetworks,
     private readonly plugins: Plugins,
   ) {
     this.clock = new Clock(options.onProgress);
   }
 
   async run(): Promise<SwapResult> {
-    const { trained } = this.weights;
+    const { trained } = this.networks.weights;
     if (!trained) this.notes.add('the weights are made from their names, not trained: the head is noise');
     const [source, target] = await Promise.all([this.options.source, this.options.target].map(resolveImage));
     const faces = await this.detect(source, target);
@@ -223,7 +218,7 @@ class Swap {
       source: { crop: crops.source, mask: masks.source },
       target: { crop: crops.target, mask: masks.target },
     };
-    const aligned = await this.clock.time('align', () => alignHead(inputs, this.weights, this.options));
+    const aligned = await this.clock.time('align', () => alignHead(inputs, this.networks));
     await this.show('4-aligned', () => toRgb(aligned.picture));
     await this.show('4-aligned-mask', () => grey(aligned.mask));
     return aligned;
@@ -233,7 +228,7 @@ class Swap {
     aligned: AlignedHead,
     target: HeadCrop,
   ): Promise<{ parsed: ParsedHeads; landmarks: HeadCrop['landmarks'] }> {
-    const { trained } = this.weights;
+    const { trained } = this.networks.weights;
     const result = await this.with('parse', this.plugins.segmenter, async (segmenter) => {
       // Only what draws heads from landmarks needs those of the new head; that of untrained weights has none.
       const found = trained && segmenter.caveat ? await this.landmarksOf(aligned) : undefined;
@@ -251,14 +246,14 @@ class Swap {
   }
 
   private async blend(staged: StagedHead, target: HeadCrop, parsed: ParsedHeads): Promise<BlendResult> {
-    const { clock, options, weights } = this;
+    const { clock, networks } = this;
     const blended = await withPlugin(this.plugins.inpainter, (inpainter) => {
       this.record('inpaint', inpainter);
       const timed: Inpainter = {
         ...inpainter,
         fill: (picture, mask) => clock.time('inpaint', () => inpainter.fill(picture, mask)),
       };
-      return clock.time('blend', () => blendHead(staged, target, parsed, timed, weights, options));
+      return clock.time('blend', () => blendHead(staged, target, parsed, timed, networks));
     });
     // Filling happens in the middle of blending.
     clock.timings.blend -= clock.timings.inpaint;

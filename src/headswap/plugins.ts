@@ -2,6 +2,7 @@ import type { RgbImage } from '../data/resample.js';
 import type { Image } from '../models/ghost2/images.js';
 import type { LabelMap, Mask } from '../models/ghost2/masks.js';
 import type { FivePoints, Point } from './geometry.js';
+import { collectGarbage } from './memory.js';
 
 /**
  * The networks around GHOST 2.0's own, each behind an interface as small as it can be. A pipeline is given a function that makes one,
@@ -74,6 +75,9 @@ export async function withPlugin<P extends Plugin, T>(
   try {
     return await use(plugin);
   } finally {
-    await plugin.close?.();
+    if (plugin.close) {
+      await plugin.close();
+      await collectGarbage();
+    }
   }
 }

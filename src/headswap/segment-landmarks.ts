@@ -34,16 +34,19 @@ const mean = (points: readonly Point[]): Point => [
   points.reduce((sum, [, y]) => sum + y, 0) / points.length,
 ];
 
-/** The frame of a face: where its eyes are, the units across (half the width) and up (from the chin to the eyes). */
-function frameOf(landmarks: readonly Point[]): { eyes: Point; across: Point; up: Point } {
+/** The frame of a face: its middle at the height of the eyes, the units across (half its width) and up (from the chin to the eyes). */
+function frameOf(landmarks: readonly Point[]): { middle: Point; across: Point; up: Point } {
   const eyes = mean(landmarks.slice(36, 48));
   const chin = landmarks[8];
   const [left, right] = [landmarks[0], landmarks[16]];
-  return {
-    eyes,
-    across: [(right[0] - left[0]) / 2, (right[1] - left[1]) / 2],
-    up: [eyes[0] - chin[0], eyes[1] - chin[1]],
-  };
+  const across: Point = [(right[0] - left[0]) / 2, (right[1] - left[1]) / 2];
+  // At a right angle to the line through the ears: in a turned head, eyes and chin are both off the middle.
+  const width = Math.hypot(...across) || 1;
+  const normal: Point = [across[1] / width, -across[0] / width];
+  const ears = between(left, right);
+  const heightOf = ([x, y]: Point) => (x - ears[0]) * normal[0] + (y - ears[1]) * normal[1];
+  const height = heightOf(eyes) - heightOf(chin);
+  return { middle: add(ears, normal, heightOf(eyes)), across, up: [normal[0] * height, normal[1] * height] };
 }
 
 /**
@@ -52,7 +55,7 @@ function frameOf(landmarks: readonly Point[]): { eyes: Point; across: Point; up:
  */
 export function headFromLandmarks(landmarks: readonly Point[], width: number, height: number): LabelMap {
   const map = { width, height, data: new Uint8Array(width * height) };
-  const { eyes, across, up } = frameOf(landmarks);
+  const { middle, across, up } = frameOf(landmarks);
   const part = (from: number, to: number) => landmarks.slice(from, to + 1);
   const face = part(0, 16);
 
@@ -61,8 +64,8 @@ export function headFromLandmarks(landmarks: readonly Point[], width: number, he
 
   // A skull reaches as far above the eyes as the chin is below them; hair adds to it.
   const scalp: Point = [across[0] * 1.16, across[1] * 1.16];
-  const top = arc(eyes, scalp, [up[0] * 1.14, up[1] * 1.14], 0, Math.PI);
-  const bottom = arc(eyes, scalp, [up[0] * 0.4, up[1] * 0.4], Math.PI, 2 * Math.PI);
+  const top = arc(middle, scalp, [up[0] * 1.14, up[1] * 1.14], 0, Math.PI);
+  const bottom = arc(middle, scalp, [up[0] * 0.4, up[1] * 0.4], Math.PI, 2 * Math.PI);
   fillPolygon(map, [...top, ...bottom], LABEL.hair);
 
   const ear: [Point, Point] = [

@@ -1,23 +1,18 @@
 import type { RgbImage } from '../data/resample.js';
-import { input } from '../graph/leaves.js';
-import type { Graph } from '../graph/value.js';
-import { type BlendResult, CompiledBlender } from '../models/ghost2/blender.js';
-import type { Embedder } from '../models/ghost2/embedder.js';
-import type { Generator } from '../models/ghost2/generator.js';
+import type { BlendResult } from '../models/ghost2/blender.js';
 import type { Image } from '../models/ghost2/images.js';
 import type { LabelMap, Mask } from '../models/ghost2/masks.js';
 import { GhostkitError } from '../tensor/error.js';
 import { float32 } from '../tensor/tensor.js';
-import { type ReadyNet, type RunOptions, readyGraph } from './backends.js';
 import { applyTransform, type Point, type Transform } from './geometry.js';
-import { ARCFACE_SIZE, cropArcface, cropWide, WIDE_SIZE } from './geometry-crops.js';
+import { cropArcface, cropWide } from './geometry-crops.js';
 import { pasteBack } from './geometry-paste.js';
+import type { SwapNetworks } from './networks.js';
 import { composed, toImage, toRgb, weighted } from './pictures.js';
 import type { Detector, FoundFace, Inpainter, Matting, Segmenter } from './plugins.js';
 import { pseudoBackground } from './pseudo-background.js';
 import { gaussianBlur } from './raster.js';
 import { landmarksFromFive } from './segment-landmarks.js';
-import type { SwapWeights } from './weights.js';
 
 // The stages of a head swap, each a function of what the ones before it gave. `pipeline.ts` puts them in order.
 
@@ -59,6 +54,20 @@ export async function findFace(
   return face;
 }
 
+/** What a detector may know of a face beyond what the pipeline needs. */
+type KnownFace = FoundFace & { readonly yaw?: number; readonly touchesBorder?: boolean };
+
+/** Beyond this, only one side of a face is seen. */
+const PROFILE_DEGREES = 45;
+
+/** What a person should know of a face that can be used all the same, a line each; `name` is the picture's. */
+export function notesOn(name: string, { yaw = 0, touchesBorder }: KnownFace): string[] {
+  return [
+    ...(touchesBorder ? [`${name}: the picture's edge cuts the face; what is outside is taken for black`] : []),
+    ...(Math.abs(yaw) > PROFILE_DEGREES ? [`${name}: the face is in profile, where its landmarks are a guess`] : []),
+  ];
+}
+
 /** A head cut out of a picture. */
 export interface HeadCrop {
   /** 512 x 512: the head with its surroundings. */
@@ -96,56 +105,18 @@ export interface AlignInputs {
   readonly target: { readonly crop: HeadCrop; readonly mask: Image };
 }
 
-function embedderGraph(embedder: Embedder): Graph {
-  embedder.nameParameters();
-  const wide = [1, 3, WIDE_SIZE, WIDE_SIZE];
-  const inputs = {
-    sourceWide: input('sourceWide', wide),
-    sourceArc: input('sourceArc', [1, 3, ARCFACE_SIZE, ARCFACE_SIZE]),
-    targetWide: input('targetWide', wide),
-  };
-  return { inputs, outputs: { ...embedder.forward(inputs) } };
-}
-
-function generatorGraph(generator: Generator, length: number): Graph {
-  generator.nameParameters();
-  const embedding = input('embedding', [1, length]);
-  return { inputs: { embedding }, outputs: { ...generator.forward(embedding) } };
-}
-
-async function runOnce<T>(net: ReadyNet, use: (net: ReadyNet) => Promise<T>): Promise<T> {
-  try {
-    return await use(net);
-  } finally {
-    await net.close();
-  }
-}
-
-/** Draws the source's head in the target's pose. The embedder's memory is free before the generator's is taken. */
-export async function alignHead(
-  { source, target }: AlignInputs,
-  weights: SwapWeights,
-  options: RunOptions,
-): Promise<AlignedHead> {
-  const embedder = await readyGraph('aligner-embedder', embedderGraph(await weights.embedder()), options);
-  const { por_embed, id_embed, pose_embed } = await runOnce(embedder, (net) =>
+/** Draws the source's head in the target's pose. */
+export async function alignHead({ source, target }: AlignInputs, networks: SwapNetworks): Promise<AlignedHead> {
+  const embeddings = await networks.embedder((net) =>
     net.run({
       sourceWide: weighted(toImage(source.crop.wide), source.mask),
       sourceArc: toImage(source.crop.arc),
       targetWide: weighted(toImage(target.crop.wide), target.mask),
     }),
   );
-  const parts = [por_embed, id_embed, pose_embed].map(({ data }) => data);
-  const embedding = new Float32Array(parts.reduce((n, { length }) => n + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    embedding.set(part, at);
-    at += part.length;
-  }
-  const generator = await readyGraph('aligner-generator', generatorGraph(await weights.generator(), at), options);
-  const { fake_rgbs, fake_segm } = await runOnce(generator, (net) =>
-    net.run({ embedding: float32([1, embedding.length], embedding) }),
-  );
+  const parts = ['por_embed', 'id_embed', 'pose_embed'].flatMap((name) => [...embeddings[name].data]);
+  const embedding = float32([1, parts.length], parts);
+  const { fake_rgbs, fake_segm } = await networks.generator((net) => net.run({ embedding }));
   return { picture: fake_rgbs, mask: fake_segm };
 }
 
@@ -198,26 +169,22 @@ export async function stageHead(
 }
 
 /** Gives the drawn head the target's colours and puts it into the target's picture. */
-export async function blendHead(
+export function blendHead(
   staged: StagedHead,
   target: HeadCrop,
-  { source, target: targetParsing }: ParsedHeads,
+  parsed: ParsedHeads,
   inpainter: Inpainter,
-  weights: SwapWeights,
-  { threads }: RunOptions,
+  networks: SwapNetworks,
 ): Promise<BlendResult> {
-  const blender = await CompiledBlender.create(await weights.blender(), { threads });
-  try {
-    const inputs = {
-      source: staged.picture,
-      target: toImage(target.wide),
-      sourceParsing: source,
-      targetParsing,
-    };
-    return await blender.blend(inputs, { inpaint: (picture, mask) => inpainter.fill(picture, mask) });
-  } finally {
-    blender.close();
-  }
+  const inputs = {
+    source: staged.picture,
+    target: toImage(target.wide),
+    sourceParsing: parsed.source,
+    targetParsing: parsed.target,
+  };
+  return networks.blender((blender) =>
+    blender.blend(inputs, { inpaint: (picture, mask) => inpainter.fill(picture, mask) }),
+  );
 }
 
 /** The standard deviation, in pixels of the crop, of the edge where the new pixels fade into the old ones. */

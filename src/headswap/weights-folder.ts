@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StateDict } from '../formats/checkpoint.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
+import { cacheFolder } from '../hub/folders.js';
 import { findWeights, type WeightsEntry } from '../hub/manifest.js';
 import { loadBlender } from '../models/ghost2/blender.js';
 import { Embedder } from '../models/ghost2/embedder.js';
@@ -36,13 +37,13 @@ function requireInFolder(folder: string, name: string): string {
   const entry = findWeights(name);
   const path = findInFolder(folder, entry);
   if (path) return path;
-  const there = SUBFOLDERS.some((sub) => existsSync(join(folder, sub, `${entry.file}.part`)));
   const place = join(folder, entry.file);
-  throw new GhostkitError(
-    there
-      ? `${place}: its download is not finished; ghostkit weights pull ${name} goes on with it`
-      : `${place}: there is no such file; get it with ghostkit weights pull ${name}, or try without: --weights from-names`,
-  );
+  if (SUBFOLDERS.some((sub) => existsSync(join(folder, sub, `${entry.file}.part`)))) {
+    throw new GhostkitError(`${place}: its download is not finished; ghostkit weights pull ${name} goes on with it`);
+  }
+  const inCache = folder === join(cacheFolder(), 'weights');
+  const get = `ghostkit weights pull ${name}${inCache ? '' : ' gets it into the cache, where it is found without --weights'}`;
+  throw new GhostkitError(`${place}: there is no such file; ${get}`);
 }
 
 /** Puts the path before what `load` complains about. */

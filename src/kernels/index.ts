@@ -2,6 +2,7 @@ import { conv } from './conv';
 import { correlation, correlationPack } from './correlation';
 import { depthwise } from './depthwise';
 import { affine, binary, prelu, unary } from './elementwise';
+import { fewOutputs } from './few-outputs';
 import { instanceNorm, instanceStatistics } from './instance-norm';
 import { copy, toChannelsFirst, toChannelsLast } from './layout';
 import { Opcode } from './opcodes';
@@ -9,6 +10,7 @@ import { globalAveragePool, pool } from './pool';
 import { resize } from './resize';
 import { softmax } from './softmax';
 import { arrive, awaitWork } from './threads';
+import { trainingCall } from './training';
 import { winograd } from './winograd';
 
 // A program is a list of calls in memory: the kernel's number, how many arguments follow, the arguments. All threads run the same
@@ -63,8 +65,10 @@ function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
       return correlation(args, tid, threads);
     case Opcode.Winograd:
       return winograd(args, tid, threads);
+    case Opcode.FewOutputs:
+      return fewOutputs(args, tid, threads);
     default:
-      unreachable();
+      trainingCall(opcode, args, tid, threads);
   }
 }
 

@@ -58,7 +58,7 @@ export function compileToBytes(
 function assembleGraph(graph: Graph, { deploy = true, threads = 1 }: GraphOptions) {
   const optimized = optimize(deploy ? deployForm(graph) : graph);
   const count = usableThreads(threads);
-  return assemble(lowerGraph(optimized, count), { threads: count, macs: macsOf(optimized) });
+  return assemble(lowerGraph(optimized, { threads: count }), { threads: count, macs: macsOf(optimized) });
 }
 
 /** Multiply-accumulates of convolutions and linear layers in one run of a graph. */

@@ -2,6 +2,7 @@ import type { OnnxBuilder } from '../graph/onnx-builder.js';
 import { defineOperator, type NdArray } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Activation, Opcode } from '../kernels/opcodes.js';
+import { GhostkitError } from '../tensor/error.js';
 
 /** Element-wise functions that can also be fused behind another operator. */
 export type ActivationName =
@@ -17,6 +18,8 @@ export type ActivationName =
 interface ActivationRule {
   readonly code: Activation;
   readonly f: (x: number) => number;
+  /** The derivative, from the result `y` (from `x` for hard-swish, see {@link activationGradient}). */
+  readonly slope: (y: number) => number;
   onnx(to: OnnxBuilder, x: string): string;
 }
 
@@ -26,29 +29,43 @@ const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low
 export const LEAKY_SLOPE = 0.01;
 
 const rules: Readonly<Record<ActivationName, ActivationRule>> = {
-  none: { code: Activation.None, f: (x) => x, onnx: (_, x) => x },
-  relu: { code: Activation.Relu, f: (x) => Math.max(x, 0), onnx: (to, x) => to.node('Relu', [x]) },
+  none: { code: Activation.None, f: (x) => x, slope: () => 1, onnx: (_, x) => x },
+  relu: {
+    code: Activation.Relu,
+    f: (x) => Math.max(x, 0),
+    slope: (y) => (y > 0 ? 1 : 0),
+    onnx: (to, x) => to.node('Relu', [x]),
+  },
   relu6: {
     code: Activation.Relu6,
     f: (x) => clamp(x, 0, 6),
+    slope: (y) => (y > 0 && y < 6 ? 1 : 0),
     onnx: (to, x) =>
       to.node('Clip', [x, to.initializer([], Float32Array.of(0)), to.initializer([], Float32Array.of(6))]),
   },
   hard_sigmoid: {
     code: Activation.HardSigmoid,
     f: (x) => clamp(x + 3, 0, 6) / 6,
+    slope: (y) => (y > 0 && y < 1 ? 1 / 6 : 0),
     onnx: (to, x) => to.node('HardSigmoid', [x], { alpha: { float: 1 / 6 }, beta: { float: 0.5 } }),
   },
   hard_swish: {
     code: Activation.HardSwish,
     f: (x) => (x * clamp(x + 3, 0, 6)) / 6,
+    slope: (x) => (x <= -3 ? 0 : x < 3 ? (2 * x + 3) / 6 : 1),
     onnx: (to, x) => to.node('HardSwish', [x]),
   },
-  sigmoid: { code: Activation.Sigmoid, f: (x) => 1 / (1 + Math.exp(-x)), onnx: (to, x) => to.node('Sigmoid', [x]) },
-  tanh: { code: Activation.Tanh, f: Math.tanh, onnx: (to, x) => to.node('Tanh', [x]) },
+  sigmoid: {
+    code: Activation.Sigmoid,
+    f: (x) => 1 / (1 + Math.exp(-x)),
+    slope: (y) => y * (1 - y),
+    onnx: (to, x) => to.node('Sigmoid', [x]),
+  },
+  tanh: { code: Activation.Tanh, f: Math.tanh, slope: (y) => 1 - y * y, onnx: (to, x) => to.node('Tanh', [x]) },
   leaky_relu: {
     code: Activation.LeakyRelu,
     f: (x) => (x < 0 ? LEAKY_SLOPE * x : x),
+    slope: (y) => (y < 0 ? LEAKY_SLOPE : 1),
     onnx: (to, x) => to.node('LeakyRelu', [x], { alpha: { float: LEAKY_SLOPE } }),
   },
 };
@@ -69,10 +86,35 @@ export function activate(name: ActivationName, data: Float64Array): Float64Array
   return data;
 }
 
+/**
+ * The gradient in front of an activation whose result is `y`. Only hard-swish, which is not monotonic, needs its input, so only what computes that
+ * on its own can be differentiated with it.
+ */
+export function activationGradient(kind: ActivationName, y: Value, grad: Value, x?: Value): Value {
+  if (kind === 'none') return grad;
+  const source = kind === 'hard_swish' ? x : y;
+  if (!source)
+    throw new GhostkitError('hard_swish: its gradient needs its input, do not fuse it before differentiating');
+  return apply(activationGradientOp, [source, grad], { kind });
+}
+
+const activationGradientOp = defineOperator<{ kind: ActivationName }>({
+  name: 'activation_gradient',
+  shape: ([x]) => x,
+  reference: ([source, grad], { attrs }) => grad.data.map((g, i) => g * rules[attrs.kind].slope(source.data[i])),
+  lower(value, to) {
+    const [source, grad] = value.inputs.map((v) => to.view(v));
+    const y = to.view(value);
+    const operands = [source, source.stride, grad, grad.stride, y, y.stride];
+    to.emit(Opcode.ActivationGradient, [...operands, y.rows, y.channels, activationCode(value.attrs.kind)]);
+  },
+});
+
 export const activationOp = defineOperator<{ kind: ActivationName }>({
   name: 'activation',
   shape: ([x]) => x,
   reference: ([x]: readonly NdArray[], { attrs }) => activate(attrs.kind, Float64Array.from(x.data)),
+  gradient: ([x], value, grad) => [activationGradient(value.attrs.kind, value, grad, x)],
   lower(value, to) {
     const x = to.view(value.inputs[0]);
     const y = to.view(value);

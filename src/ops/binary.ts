@@ -1,10 +1,11 @@
 import type { View } from '../graph/lowering.js';
-import { defineOperator } from '../graph/operator.js';
+import { defineOperator, type Operator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { BinaryOperator, Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
-import type { Shape } from '../tensor/tensor.js';
-import { type ActivationName, activate, activationCode, activationOnnx } from './activation.js';
+import { type Shape, sameShape } from '../tensor/tensor.js';
+import { type ActivationName, activate, activationCode, activationGradient, activationOnnx } from './activation.js';
+import { sumTo } from './reduce.js';
 import { broadcastShapes, broadcastStrides, eachOffset } from './shapes.js';
 
 export type BinaryName = 'add' | 'mul' | 'sub' | 'div';
@@ -23,7 +24,7 @@ const rules: Readonly<Record<BinaryName, { code: BinaryOperator; onnx: string; f
   };
 
 /** Element-wise arithmetic with NumPy's broadcasting, then an activation. */
-export const binaryOp = defineOperator<BinaryAttrs>({
+export const binaryOp: Operator<BinaryAttrs> = defineOperator({
   name: 'binary',
   shape: ([a, b], { kind }) => broadcastShapes(kind, a, b),
   reference([a, b], { attrs, shape }) {
@@ -33,6 +34,15 @@ export const binaryOp = defineOperator<BinaryAttrs>({
       y[i] = f(a.data[p], b.data[q]);
     });
     return activate(attrs.activation, y);
+  },
+  gradient([a, b], value, grad) {
+    const { kind, activation } = value.attrs;
+    const g = activationGradient(activation, value, grad);
+    if (kind === 'add') return [sumTo([g], a.shape), sumTo([g], b.shape)];
+    if (kind === 'sub') return [sumTo([g], a.shape), sumTo([g], b.shape, -1)];
+    if (kind === 'mul') return [productTo(g, b, a.shape), productTo(g, a, b.shape)];
+    const quotient = div(a, mul(b, b));
+    return [sumTo([div(g, b)], a.shape), sumTo([mul(g, quotient)], b.shape, -1)];
   },
   lower(value, to) {
     const y = to.view(value);
@@ -63,22 +73,31 @@ export const binaryOp = defineOperator<BinaryAttrs>({
   },
 });
 
+/** `g * other`, summed to `shape`: without the product in memory where the two have one shape. */
+function productTo(g: Value, other: Value, shape: Shape): Value {
+  if (sameShape(g.shape, shape)) return mul(g, other);
+  return sameShape(g.shape, other.shape) ? sumTo([g, other], shape) : sumTo([mul(g, other)], shape);
+}
+
 /** A shape as `[N,C,H,W]` among operands of rank `rank`: below rank 4 the last dimension is the channels, as it is stored. */
-function imageShape(shape: Shape, rank: number): Shape {
+export function imageShape(shape: Shape, rank: number): Shape {
   if (rank > 4) throw new GhostkitError(`element-wise operators take at most 4 dimensions, got ${rank}`);
   const padded = [...new Array<number>(4 - shape.length).fill(1), ...shape];
   return rank === 4 ? padded : [padded[0], padded[3], padded[1], padded[2]];
 }
 
 /** Strides in floats over n, h, w and c of a stored operand, 0 where it has one element and is broadcast. */
-function storedStrides(shape: Shape, rank: number, view: View): number[] {
+export function storedStrides(shape: Shape, rank: number, view: View): number[] {
   const [n, c, h, w] = imageShape(shape, rank);
   const rowMajor = rank === 4 && shape.length < 4;
   const steps = rowMajor ? [c * h * w, w, 1, h * w] : [h * w * view.stride, w * view.stride, view.stride, 1];
   return [n, h, w, c].map((size, i) => (size > 1 ? steps[i] : 0));
 }
 
-const binary = (kind: BinaryName) => (a: Value, b: Value) => apply(binaryOp, [a, b], { kind, activation: 'none' });
+const binary =
+  (kind: BinaryName) =>
+  (a: Value, b: Value): Value =>
+    apply(binaryOp, [a, b], { kind, activation: 'none' });
 
 export const add = binary('add');
 export const mul = binary('mul');

@@ -3,6 +3,7 @@ import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
 import { formatShape } from '../tensor/tensor.js';
+import { slice } from './slice.js';
 
 /** Joins values along the channels (dimension 1). The executor lets the inputs' producers write into the result where it can. */
 export const concatOp = defineOperator<Record<string, never>>({
@@ -29,6 +30,14 @@ export const concatOp = defineOperator<Record<string, never>>({
       channel += x.shape[1];
     }
     return y;
+  },
+  gradient(inputs, _, grad) {
+    let channel = 0;
+    return inputs.map((x) => {
+      const start = channel;
+      channel += x.shape[1];
+      return slice(grad, start, channel);
+    });
   },
   lower(value, to) {
     const y = to.view(value);

@@ -1,10 +1,12 @@
 import type { Arg, Lowering, Place, View } from '../graph/lowering.js';
 import type { Value } from '../graph/value.js';
 import { Activation, BinaryOperator, Opcode } from '../kernels/opcodes.js';
+import { sizeOf } from '../tensor/tensor.js';
 import { activationCode } from './activation.js';
 import { type Conv2dAttrs, conv2dOperands } from './conv2d.js';
-import type { LinearAttrs } from './linear.js';
+import { blockDiagonal, mergedGroups, packLanes, suitsFewOutputs } from './conv2d-small.js';
 import { lowerWinograd, suitsWinograd } from './conv2d-winograd.js';
+import type { LinearAttrs } from './linear.js';
 
 /**
  * The kernel's scratch, in floats (kernels/conv.ts and indirection.ts): a tile's sums, the pointers of every tap, and room for a block of input
@@ -15,7 +17,7 @@ const POINTER_ROWS = 68;
 const BLOCK_ROWS = 60;
 const GATHERED_CHANNELS = 8;
 
-function scratchFloats(channels: number, taps: number, scale: boolean): number {
+export function scratchFloats(channels: number, taps: number, scale: boolean): number {
   const gathered = taps > 1 && channels <= GATHERED_CHANNELS;
   const copied = gathered || scale ? BLOCK_ROWS * taps * channels + 8 : 0;
   return SUMS + POINTER_ROWS * taps + copied;
@@ -25,26 +27,33 @@ export function lowerConv2d(value: Value<Conv2dAttrs>, to: Lowering): void {
   const { weight } = conv2dOperands(value);
   const { groups, scale } = value.attrs;
   if (groups > 1 && weight.shape[1] === 1 && !scale) lowerDepthwise(value, to);
-  else if (suitsWinograd(value)) lowerWinograd(value, to);
-  else for (let group = 0; group < groups; group++) lowerGroup(value, group, to);
+  else if (suitsWinograd(value) && !to.live(weight)) lowerWinograd(value, to);
+  else {
+    const merged = to.live(weight) ? 1 : mergedGroups(groups, weight.shape[0] / groups, weight.shape[1]);
+    for (let group = 0; group < groups / merged; group++) lowerGroup(value, group, merged, to);
+  }
 }
 
-function lowerGroup(value: Value<Conv2dAttrs>, group: number, to: Lowering): void {
+/** The convolution of `merged` groups, from the `group * merged`th on. */
+function lowerGroup(value: Value<Conv2dAttrs>, group: number, merged: number, to: Lowering): void {
   const { x: input, weight, bias, residual, scale } = conv2dOperands(value);
-  const [outputs, channels, kernelHeight, kernelWidth] = weight.shape;
-  const perGroup = outputs / value.attrs.groups;
+  const [outputs, kernelChannels, kernelHeight, kernelWidth] = weight.shape;
+  const channels = kernelChannels * merged;
+  const perGroup = (outputs / value.attrs.groups) * merged;
   const taps = kernelHeight * kernelWidth;
-  const packed = packPanels(to.constant(weight), group * perGroup, perGroup, channels, taps);
+  const few = !to.live(weight) && suitsFewOutputs(value, perGroup, channels);
   const x = to.view(input);
   const y = to.view(value);
   const scratch = scratchFloats(channels, taps, scale !== undefined);
-  to.emit(Opcode.Conv, [
+  to.emit(few ? Opcode.FewOutputs : Opcode.Conv, [
     shifted(x, group * channels),
     x.stride,
     shifted(y, group * perGroup),
     y.stride,
     ...geometry(input, channels, value, perGroup, weight),
-    to.weights(packed),
+    merged > 1 || few
+      ? smallWeights(weight, group * perGroup, perGroup, merged, to)
+      : panelsOf(weight, group * perGroup, perGroup, to),
     packedBias(bias, group * perGroup, perGroup, to),
     ...optionalRows(residual, group * perGroup, to),
     ...optionalRows(scale, group * channels, to),
@@ -53,6 +62,16 @@ function lowerGroup(value: Value<Conv2dAttrs>, group: number, to: Lowering): voi
     to.scratch(scratch),
     4 * scratch,
   ]);
+}
+
+/** The packed weights of the outputs `start` to `start + count`, which are `merged` groups or few. */
+function smallWeights(weight: Value, start: number, count: number, merged: number, to: Lowering): Place {
+  const [, channels, kernelHeight, kernelWidth] = weight.shape;
+  const taps = kernelHeight * kernelWidth;
+  const own = to.constant(weight).subarray(start * channels * taps, (start + count) * channels * taps);
+  if (merged === 1) return to.weights(packLanes(own, count, channels, taps));
+  const dense = blockDiagonal(own, merged, count, channels * merged, taps);
+  return to.weights(packPanels(dense, 0, count, channels * merged, taps));
 }
 
 function geometry(input: Value, channels: number, value: Value<Conv2dAttrs>, outputs: number, weight: Value): number[] {
@@ -100,7 +119,7 @@ function lowerDepthwise(value: Value<Conv2dAttrs>, to: Lowering): void {
     padding[0],
     padding[1],
     ...dilation,
-    to.weights(packDepthwise(to.constant(weight), bias && to.constant(bias), channels, kernelHeight * kernelWidth)),
+    depthwiseWeights(weight, bias, false, to),
     ...(residual ? optionalRows(residual, 0, to) : [to.zeros(channels), 0]),
     activationCode(activation),
   ]);
@@ -132,7 +151,7 @@ export function lowerLinear(value: Value<LinearAttrs>, to: Lowering): void {
     y,
     y.stride,
     ...[x.rows, 1, 1, channels, 1, 1, outputs, 1, 1, 1, 1, 0, 0, 1, 1],
-    to.weights(packPanels(to.constant(weight), 0, outputs, channels, 1)),
+    panelsOf(weight, 0, outputs, to),
     packedBias(bias, 0, outputs, to),
     ...[0, 0, 0, 0],
     activationCode(value.attrs.activation),
@@ -142,7 +161,7 @@ export function lowerLinear(value: Value<LinearAttrs>, to: Lowering): void {
   ]);
 }
 
-function shifted(view: View, channels: number): Place {
+export function shifted(view: View, channels: number): Place {
   return { buffer: view.buffer, offset: view.offset + channels };
 }
 
@@ -156,9 +175,43 @@ export function optionalRows(value: Value | undefined, channel: number, to: Lowe
 export function packedBias(bias: Value | undefined, start: number, count: number, to: Lowering): Place {
   const padded = Math.ceil(count / 8) * 8;
   if (!bias) return to.zeros(padded);
+  if (to.live(bias)) return shifted(to.view(bias), start);
   const data = new Float32Array(padded);
   data.set(to.constant(bias).subarray(start, start + count));
   return to.weights(data);
+}
+
+/** The packed panels of the outputs `start` to `start + count` of a weight `[O, C, kH, kW]` or `[O, C]`. */
+function panelsOf(weight: Value, start: number, count: number, to: Lowering): Place {
+  const [, channels] = weight.shape;
+  const taps = sizeOf(weight.shape.slice(2));
+  if (!to.live(weight)) return to.weights(packPanels(to.constant(weight), start, count, channels, taps));
+  const row = taps * channels;
+  return packAtRun(shifted(to.view(weight), start * row), [count, channels, taps], [row, 1, channels], false, to);
+}
+
+/** Emits the packing of a live weight, stored `[O][tap][C]`: sizes and strides over outer dimension, inner dimension and taps. */
+export function packAtRun(
+  weight: Place,
+  [outer, inner, taps]: readonly [number, number, number],
+  strides: readonly [number, number, number],
+  turned: boolean,
+  to: Lowering,
+): Place {
+  const packed = { buffer: to.temporary(Math.ceil(outer / 8) * 8 * inner * taps), offset: 0 };
+  to.emit(Opcode.PackPanels, [weight, outer, inner, taps, ...strides, turned ? 1 : 0, packed]);
+  return packed;
+}
+
+/** The packed weights of a depthwise convolution, with the taps turned round for the gradient of its input. */
+export function depthwiseWeights(weight: Value, bias: Value | undefined, turned: boolean, to: Lowering): Place {
+  const [channels] = weight.shape;
+  const taps = sizeOf(weight.shape.slice(2));
+  if (!to.live(weight))
+    return to.weights(packDepthwise(to.constant(weight), bias && to.constant(bias), channels, taps));
+  const packed = { buffer: to.temporary(Math.ceil(channels / 4) * (taps + 1) * 4), offset: 0 };
+  to.emit(Opcode.PackDepthwise, [to.view(weight), channels, taps, bias ? to.view(bias) : 0, turned ? 1 : 0, packed]);
+  return packed;
 }
 
 /**

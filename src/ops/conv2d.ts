@@ -3,8 +3,12 @@ import { defineOperator, type NdArray } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { GhostkitError } from '../tensor/error.js';
 import { formatShape, type Shape } from '../tensor/tensor.js';
-import { type ActivationName, activate, activationOnnx } from './activation.js';
+import { type ActivationName, activate, activationGradient, activationOnnx } from './activation.js';
+import { mul } from './binary.js';
+import { convInputGradient, convWeightGradient } from './conv2d-gradient.js';
 import { lowerConv2d } from './conv2d-lowering.js';
+import { sumTo } from './reduce.js';
+import { reshape } from './reshape.js';
 import { needRank, windowOutput } from './shapes.js';
 
 export interface Conv2dAttrs {
@@ -72,6 +76,19 @@ export const conv2dOp = defineOperator<Conv2dAttrs>({
     const residual = optional(attrs.residual);
     const scale = optional(attrs.scale);
     return activate(attrs.activation, convolve(x, weight, shape, attrs, bias, residual, scale));
+  },
+  gradient(_, value, grad) {
+    const { attrs } = value;
+    const { x, weight, bias, residual, scale } = conv2dOperands(value);
+    const g = activationGradient(attrs.activation, value, grad);
+    const scaled = scale ? mul(x, scale) : x;
+    const dx = convInputGradient(g, weight, x.shape, attrs);
+    const gradients: (Value | undefined)[] = [scale ? mul(dx, scale) : dx];
+    gradients.push(convWeightGradient(scaled, g, weight.shape, attrs));
+    if (bias) gradients.push(reshape(sumTo([g], [1, weight.shape[0], 1, 1]), bias.shape));
+    if (residual) gradients.push(g);
+    if (scale) gradients.push(sumTo([dx, x], scale.shape));
+    return gradients;
   },
   lower: lowerConv2d,
   onnx(value, to) {

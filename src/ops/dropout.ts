@@ -6,6 +6,7 @@ export const dropoutOp = defineOperator<{ p: number }>({
   name: 'dropout',
   shape: ([x]) => x,
   reference: ([x]) => x.data,
+  gradient: (_inputs, _value, grad) => [grad],
   alias(value, to) {
     to.place(value, to.view(value.inputs[0]));
     return true;

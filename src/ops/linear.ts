@@ -2,8 +2,12 @@ import { defineOperator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { GhostkitError } from '../tensor/error.js';
 import { formatShape } from '../tensor/tensor.js';
-import { type ActivationName, activate, activationOnnx } from './activation.js';
+import { type ActivationName, activate, activationGradient, activationOnnx } from './activation.js';
+import { conv2dAttrs } from './conv2d.js';
+import { convInputGradient, convWeightGradient } from './conv2d-gradient.js';
 import { lowerLinear } from './conv2d-lowering.js';
+import { sumTo } from './reduce.js';
+import { reshape } from './reshape.js';
 import { needRank } from './shapes.js';
 
 export interface LinearAttrs {
@@ -33,6 +37,15 @@ export const linearOp = defineOperator<LinearAttrs>({
       }
     }
     return activate(attrs.activation, y);
+  },
+  gradient([x, weight, bias], value, grad) {
+    // A linear layer is a pointwise convolution of one pixel.
+    const g = activationGradient(value.attrs.activation, value, grad);
+    const pixel = (v: Value) => reshape(v, [v.shape[0], v.shape[1], 1, 1]);
+    const geometry = conv2dAttrs({});
+    const dx = reshape(convInputGradient(pixel(g), pixel(weight), [...x.shape, 1, 1], geometry), x.shape);
+    const dw = reshape(convWeightGradient(pixel(x), pixel(g), [...weight.shape, 1, 1], geometry), weight.shape);
+    return bias ? [dx, dw, reshape(sumTo([g], [1, weight.shape[0]]), bias.shape)] : [dx, dw];
   },
   lower: lowerLinear,
   onnx(value, to) {

@@ -2,6 +2,7 @@ import { defineOperator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
+import { broadcastTo } from './reduce.js';
 import { needRank, windowOutput } from './shapes.js';
 
 export interface PoolAttrs {
@@ -46,6 +47,7 @@ export const poolOp = defineOperator<PoolAttrs>({
     }
     return y;
   },
+  gradient: ([x], value, grad) => [apply(poolGradientOp, [x, grad], value.attrs)],
   lower(value, to) {
     const x = to.view(value.inputs[0]);
     const y = to.view(value);
@@ -71,6 +73,40 @@ export const poolOp = defineOperator<PoolAttrs>({
     return kind === 'max'
       ? to.node('MaxPool', x, attributes)
       : to.node('AveragePool', x, { ...attributes, count_include_pad: countIncludePad ? 1 : 0 });
+  },
+});
+
+/** The gradient of a pooling's input, from that input and the output's gradient. The first maximum of a window takes all of it. */
+const poolGradientOp = defineOperator<PoolAttrs>({
+  name: 'pool_gradient',
+  shape: ([x]) => x,
+  reference([x, grad], { attrs: { kind, kernel, stride, padding, countIncludePad } }) {
+    const [, , h, w] = x.shape;
+    const [, , oh, ow] = grad.shape;
+    const y = new Float64Array(x.data.length);
+    for (let i = 0; i < grad.data.length; i++) {
+      const plane = Math.floor(i / (oh * ow)) * h * w;
+      const top = (Math.floor(i / ow) % oh) * stride[0] - padding[0];
+      const left = (i % ow) * stride[1] - padding[1];
+      const inside: number[] = [];
+      for (let iy = Math.max(top, 0); iy < Math.min(top + kernel[0], h); iy++) {
+        for (let ix = Math.max(left, 0); ix < Math.min(left + kernel[1], w); ix++) inside.push(plane + iy * w + ix);
+      }
+      if (kind === 'max') y[inside.reduce((a, b) => (x.data[b] > x.data[a] ? b : a))] += grad.data[i];
+      else for (const at of inside) y[at] += grad.data[i] / (countIncludePad ? kernel[0] * kernel[1] : inside.length);
+    }
+    return y;
+  },
+  lower(value, to) {
+    const [x, grad] = value.inputs.map((v) => to.view(v));
+    const y = to.view(value);
+    const { kind, kernel, stride, padding, countIncludePad } = value.attrs;
+    const [n, c, h, w] = value.shape;
+    const [, , oh, ow] = value.inputs[1].shape;
+    to.emit(Opcode.PoolGradient, [
+      ...[x, x.stride, grad, grad.stride, y, y.stride, n, c, h, w, oh, ow],
+      ...[...kernel, ...stride, padding[0], padding[1], kind === 'max' ? 1 : 0, countIncludePad ? 1 : 0],
+    ]);
   },
 });
 
@@ -102,6 +138,7 @@ export const globalAveragePoolOp = defineOperator<Record<string, never>>({
     needRank('global_average_pool', 'the input', x, 4);
     return [x[0], x[1], 1, 1];
   },
+  gradient: ([x], _, grad) => [broadcastTo(grad, x.shape, 1 / (x.shape[2] * x.shape[3]))],
   reference([x]) {
     const pixels = x.shape[2] * x.shape[3];
     const y = new Float64Array(x.shape[0] * x.shape[1]);

@@ -15,6 +15,7 @@ export const reshapeOp = defineOperator<{ shape: Shape }>({
     return shape;
   },
   reference: ([x]) => x.data,
+  gradient: ([x], _, grad) => [reshape(grad, x.shape)],
   alias(value, to) {
     const from = value.inputs[0].shape;
     const x = to.view(value.inputs[0]);

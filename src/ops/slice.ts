@@ -1,7 +1,10 @@
+import { constant } from '../graph/leaves.js';
 import { defineOperator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
+import { concat } from './concat.js';
+import { broadcastTo } from './reduce.js';
 
 /** The channels `start` (inclusive) to `end` (exclusive): dimension 1 of the input. */
 export const sliceOp = defineOperator<{ start: number; end: number }>({
@@ -22,6 +25,17 @@ export const sliceOp = defineOperator<{ start: number; end: number }>({
       y.set(x.data.subarray(from, from + length), i * length);
     }
     return y;
+  },
+  gradient([x], { attrs: { start, end } }, grad) {
+    const zeros = (channels: number) =>
+      broadcastTo(
+        constant([1, 1, 1, 1].slice(0, x.shape.length), [0]),
+        x.shape.map((d, i) => (i === 1 ? channels : d)),
+      );
+    const parts = [grad];
+    if (start > 0) parts.unshift(zeros(start));
+    if (end < x.shape[1]) parts.push(zeros(x.shape[1] - end));
+    return [concat(parts)];
   },
   alias(value, to) {
     const x = to.view(value.inputs[0]);

@@ -1,5 +1,6 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
+import { rowMajorOrder, storedOrder } from './layout.js';
 import { canShareMemory, compileWasm, hasRelaxedSimd, mayWait, startThread } from './platform.js';
 import { type Program, type ProgramImage, type ProgramPort, SYNC_ADDRESS } from './program.js';
 
@@ -101,6 +102,21 @@ export class Executor {
       this.execute(start, end);
       return { label, ms: performance.now() - before };
     });
+  }
+
+  /** The parameters that the program changes, row-major, as copies. */
+  readState(): Float32Array[] {
+    return this.program.state.map(({ shape, address }) => {
+      const stored = new Float32Array(this.memory.buffer, address, sizeOf(shape));
+      return rowMajorOrder(shape, new Float32Array(stored));
+    });
+  }
+
+  /** Puts row-major values in place of the parameters that the program changes. */
+  writeState(values: readonly Float32Array[]): void {
+    for (const [i, { shape, address }] of this.program.state.entries()) {
+      new Float32Array(this.memory.buffer, address, sizeOf(shape)).set(storedOrder(shape, values[i]));
+    }
   }
 
   /** Ends the helper threads and makes the executor unusable. */

@@ -1,4 +1,4 @@
-import { dataOf, inputOp, nameOf } from '../graph/leaves.js';
+import { dataOf, inputOp, nameOf, type ParameterData, parameter, parameterOp } from '../graph/leaves.js';
 import type { Arg, Buffer, Lowering, Place, View } from '../graph/lowering.js';
 import { type Graph, isOp, type Value, valuesOf } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
@@ -6,6 +6,7 @@ import { concatOp } from '../ops/concat.js';
 import { rowsAndChannels } from '../ops/shapes.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Shape, sizeOf } from '../tensor/tensor.js';
+import { storedOrder } from './layout.js';
 
 /** One kernel call with its places still without addresses. */
 export interface Call {
@@ -26,14 +27,22 @@ export interface LoweredGraph {
   readonly calls: readonly Call[];
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
+  /** Parameters that the program changes, in the order of `options.live`; stored NHWC like any other value. */
+  readonly state: readonly Port[];
+}
+
+export interface LowerOptions {
+  readonly threads: number;
+  /** Parameters that change between runs: they stay in memory as they are and are packed in every run. */
+  readonly live?: readonly ParameterData[];
 }
 
 /** Zeros behind packed data: kernels read whole vectors. */
 const VECTOR_SLACK = 4;
 
-/** Turns a graph into kernel calls for `threads` threads. */
-export function lowerGraph(graph: Graph, threads: number): LoweredGraph {
-  const lowerer = new GraphLowerer(graph, threads);
+/** Turns a graph into kernel calls. */
+export function lowerGraph(graph: Graph, options: LowerOptions): LoweredGraph {
+  const lowerer = new GraphLowerer(graph, options);
   return lowerer.lower();
 }
 
@@ -44,11 +53,16 @@ class GraphLowerer implements Lowering {
   private zeroBuffer: { floats: number; data?: Float32Array } = { floats: 0 };
   private label = '';
 
+  private readonly liveParameters: Set<ParameterData>;
+
   constructor(
     private readonly graph: Graph,
-    private readonly threads: number,
+    private readonly options: LowerOptions,
   ) {
-    this.order = valuesOf(graph);
+    // Updates change parameters in place, so they come when everything else has been computed.
+    const values = valuesOf(graph);
+    this.order = [...values.filter(({ op }) => !op.update), ...values.filter(({ op }) => op.update)];
+    this.liveParameters = new Set(options.live);
   }
 
   lower(): LoweredGraph {
@@ -63,7 +77,8 @@ class GraphLowerer implements Lowering {
     }
     const outputs = Object.entries(this.graph.outputs).map(([name, value]) => this.lowerOutput(name, value));
     this.zeroBuffer.data = new Float32Array(this.zeroBuffer.floats);
-    return { calls: this.calls, inputs, outputs };
+    const state = (this.options.live ?? []).map((p) => this.statePort(p));
+    return { calls: this.calls, inputs, outputs, state };
   }
 
   /** Lets the producers of a concatenation's inputs write into the result. From the last one back, so that nested ones share too. */
@@ -111,6 +126,14 @@ class GraphLowerer implements Lowering {
     return { name, shape: value.shape, place: { buffer, offset: 0 } };
   }
 
+  private statePort(p: ParameterData): Port {
+    return { name: p.name ?? '', shape: p.shape, place: this.view(parameter(p)) };
+  }
+
+  live(value: Value): boolean {
+    return isOp(value, parameterOp) && this.liveParameters.has(value.attrs.parameter);
+  }
+
   view(value: Value): View {
     let view = this.views.get(value);
     if (!view) {
@@ -150,23 +173,10 @@ class GraphLowerer implements Lowering {
   }
 
   scratch(floatsPerThread: number): Place {
-    return { buffer: { floats: floatsPerThread * this.threads }, offset: 0 };
+    return { buffer: { floats: floatsPerThread * this.options.threads }, offset: 0 };
   }
 
   emit(opcode: Opcode, args: readonly Arg[]): void {
     this.calls.push({ opcode, args, label: this.label });
   }
-}
-
-/** The elements of a constant in the order in which a value of its shape is stored. */
-function storedOrder(shape: Shape, data: Float32Array): Float32Array {
-  if (shape.length !== 4) return data;
-  const [n, c, h, w] = shape;
-  const out = new Float32Array(data.length);
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < c; k++) {
-      for (let p = 0; p < h * w; p++) out[(i * h * w + p) * c + k] = data[(i * c + k) * h * w + p];
-    }
-  }
-  return out;
 }

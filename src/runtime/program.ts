@@ -19,6 +19,8 @@ export interface Program {
   readonly calls: readonly { readonly start: number; readonly label: string }[];
   readonly inputs: readonly ProgramPort[];
   readonly outputs: readonly ProgramPort[];
+  /** Parameters that the program changes, stored channels last. */
+  readonly state: readonly ProgramPort[];
   /** Bytes of the whole memory, of the packed weights in it and of everything that is computed. */
   readonly memory: { readonly total: number; readonly weights: number; readonly activations: number };
   /** The most threads that the scratch memory is planned for. */
@@ -76,6 +78,7 @@ export function assemble(
     calls,
     inputs: lowered.inputs.map(port),
     outputs: lowered.outputs.map(port),
+    state: lowered.state.map(port),
     memory: { total, weights: activationsStart - weightsStart, activations: plan.bytes },
     threads,
     macs,
@@ -87,7 +90,7 @@ export function assemble(
   return { program, image: { words, weights } };
 }
 
-function lifetimesOf({ calls, inputs, outputs }: LoweredGraph): Map<Buffer, Lifetime> {
+function lifetimesOf({ calls, inputs, outputs, state }: LoweredGraph): Map<Buffer, Lifetime> {
   const lifetimes = new Map<Buffer, Lifetime>();
   const use = (buffer: Buffer, at: number) => {
     const life = lifetimes.get(buffer);
@@ -101,7 +104,7 @@ function lifetimesOf({ calls, inputs, outputs }: LoweredGraph): Map<Buffer, Life
   for (const [i, { args }] of calls.entries()) {
     for (const arg of args) if (typeof arg === 'object' && 'buffer' in arg) use(arg.buffer, i);
   }
-  for (const { place } of outputs) use(place.buffer, calls.length);
+  for (const { place } of [...outputs, ...state]) use(place.buffer, calls.length);
   return lifetimes;
 }
 

@@ -63,6 +63,38 @@ describe('instance norm, parametric ReLU and resizing agree with their definitio
     expect(results[2]).toEqual(results[0]);
   });
 
+  it('convolution to few outputs, and of many small groups', async () => {
+    const cases = fc.record({
+      ...image,
+      h: fc.integer({ min: 4, max: 19 }),
+      w: fc.integer({ min: 4, max: 19 }),
+      vectors: fc.integer({ min: 4, max: 9 }),
+      outputs: fc.integer({ min: 1, max: 4 }),
+      stride: fc.integer({ min: 1, max: 2 }),
+      residual: fc.boolean(),
+      group: fc.integer({ min: 1, max: 5 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ n, h, w, vectors, outputs, stride, residual, group, ...options }) => {
+        const x = input('x', [n, 4 * vectors, h, w]);
+        const attrs = { ...ops.conv2dAttrs({ stride, padding: [1, 0, 1, 2] }), activation: 'leaky_relu' as const };
+        const operands = {
+          x,
+          weight: noiseConstant('w', [outputs, 4 * vectors, 3, 3]),
+          bias: noiseConstant('b', [outputs]),
+        };
+        const { shape } = ops.conv2dFrom(operands, attrs);
+        const few = ops.conv2dFrom({ ...operands, residual: residual ? noiseConstant('r', shape) : undefined }, attrs);
+        const many = ops.conv2d(x, noiseConstant('g', [4 * vectors * group, vectors, 3, 3]), undefined, { groups: 4 });
+        const pairs = ops.conv2d(x, noiseConstant('h', [2 * vectors * group, 2, 2, 2]), undefined, {
+          groups: 2 * vectors,
+        });
+        expect(await executorError({ inputs: { x }, outputs: { few, many, pairs } }, options)).toBeLessThan(bound);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   it('parametric and leaky ReLU, on images and on rows', async () => {
     const cases = fc.record({ ...image, rows: fc.boolean(), slope: fc.constantFrom('channel', 0.2, 0.01) });
     await fc.assert(

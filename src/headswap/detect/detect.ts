@@ -44,11 +44,13 @@ const SAME_FACE = 0.3;
 /** The most boxes whose landmarks are sought, so that no picture takes forever. */
 const MAX_CANDIDATES = 64;
 
-/** Landmarks are sought this often, each time in the frame around those before. */
+/** Landmarks are sought up to this often, each time in the frame around those before. */
 const PASSES = 4;
-/** On what is no face the frame shrinks each time; on a face it changes little, and hardly moves in the end. */
-const LEAST_SHRINK = 0.7;
+/** On what is no face the frame shrinks each time; on a face its size changes little. */
+const LEAST_GROWTH = 0.7;
 const MOST_GROWTH = 1.5;
+/** A frame that moves less than this share of its size is where it stays, and one that moves more in the end is no face's. */
+const AT_REST = 0.01;
 const SETTLED = 0.05;
 /**
  * The sizes in pixels at which a found face is shown to the detector once more, upright in a small square. What only looks
@@ -64,7 +66,7 @@ export interface DetectOptions {
 export interface FaceDetectorOptions {
   /** Threads that the networks run on; default 1. */
   readonly threads?: number;
-  /** Where the weights come from; by default the npm package `@vladmandic/face-api`. */
+  /** Where the weights come from; by default what ghostkit comes with. */
   readonly weights?: ReadWeightFile;
 }
 
@@ -167,9 +169,10 @@ export class FaceDetector {
       landmarks = findLandmarks(this.landmarks, picture, frame);
       const next = frameOf(landmarks);
       const growth = next.size / frame.size;
-      if (!(growth > LEAST_SHRINK && growth < MOST_GROWTH)) return undefined;
+      if (!(growth > LEAST_GROWTH && growth < MOST_GROWTH)) return undefined;
       moved = Math.hypot(next.center[0] - frame.center[0], next.center[1] - frame.center[1]) / next.size;
       frame = next;
+      if (moved < AT_REST && Math.abs(growth - 1) < AT_REST) break;
     }
     return moved < SETTLED ? { frame, landmarks } : undefined;
   }

@@ -1,4 +1,4 @@
-import { applyTransform, type FivePoints, type Point } from '../geometry.js';
+import { applyTransform, type FivePoints, mapFive } from '../geometry.js';
 import { boundsOf, type Frame, fivePoints, frameTransform, type Landmarks } from './landmarks.js';
 
 /** A face in a picture. All positions are the picture's pixels, the middle of the first one being (0, 0). */
@@ -33,12 +33,9 @@ const BORDER_SLACK = 0.02;
 
 const degrees = (radians: number): number => (radians * 180) / Math.PI;
 
-/** The angle at which the nose stands before the middle of eyes and mouth, from five points in an upright frame. */
-function yawOf([left, right, nose, mouthLeft, mouthRight]: FivePoints): number {
-  const eyes = (left[0] + right[0]) / 2;
-  const mouth = (mouthLeft[0] + mouthRight[0]) / 2;
-  const middle = eyes + ((mouth - eyes) * (nose[1] - left[1])) / Math.max(1, mouthLeft[1] - left[1]);
-  return degrees(Math.atan2(nose[0] - eyes, NOSE_DEPTH * Math.abs(right[0] - left[0]))) + 0 * middle;
+/** The angle at which the nose stands before the middle between the eyes, from five points in an upright frame. */
+function yawOf([left, right, nose]: FivePoints): number {
+  return degrees(Math.atan2(nose[0] - (left[0] + right[0]) / 2, NOSE_DEPTH * Math.abs(right[0] - left[0])));
 }
 
 /** What is known of a face from its landmarks in a picture of `width` x `height` pixels. */
@@ -46,7 +43,6 @@ export function describeFace(landmarks: Landmarks, frame: Frame, score: number, 
   const { center, size, angle } = frame;
   const points = fivePoints(landmarks);
   const upright = frameTransform(frame, size);
-  const turned = points.map((point) => applyTransform(upright, point)) as unknown as FivePoints;
   const [x0, y0, x1, y1] = boundsOf(landmarks);
   const slack = BORDER_SLACK * size;
   return {
@@ -55,13 +51,9 @@ export function describeFace(landmarks: Landmarks, frame: Frame, score: number, 
     landmarks,
     points,
     size,
-    eyeDistance: distance(points[0], points[1]),
+    eyeDistance: Math.hypot(points[1][0] - points[0][0], points[1][1] - points[0][1]),
     roll: degrees(angle),
-    yaw: yawOf(turned),
+    yaw: yawOf(mapFive(points, (point) => applyTransform(upright, point))),
     touchesBorder: x0 < -slack || y0 < -slack || x1 > width - 1 + slack || y1 > height - 1 + slack,
   };
-}
-
-function distance([a, b]: Point, [c, d]: Point): number {
-  return Math.hypot(a - c, b - d);
 }

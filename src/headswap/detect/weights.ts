@@ -1,11 +1,10 @@
 import { loadState } from '../../formats/load-state.js';
-import { messageOf, printable } from '../../formats/text.js';
 import { readTfjsWeights, tfjsShards } from '../../formats/tfjs.js';
 import type { Module } from '../../nn/module.js';
 import { GhostkitError } from '../../tensor/error.js';
 import { FaceLandmarks68, stateOfTfjs, TinyFaceDetector } from './networks.js';
 
-/** The npm package that the weights come with; MIT licence. */
+/** The npm package that the weights are from; MIT licence. The build copies them out of it. */
 const PACKAGE = '@vladmandic/face-api';
 
 /** Gives the bytes of a file of the weights' folder by its name. */
@@ -17,22 +16,23 @@ export interface FaceNetworks {
   readonly landmarks: FaceLandmarks68;
 }
 
-/** Reads from the `model` folder of the installed package. */
-const fromPackage: ReadWeightFile = async (name) => {
-  // Here, so that a page which brings its own reader can load this file.
-  const [{ readFile }, { createRequire }] = await Promise.all([import('node:fs/promises'), import('node:module')]);
-  let path: string;
-  try {
-    path = createRequire(import.meta.url).resolve(`${PACKAGE}/model/${name}`);
-  } catch (error) {
-    throw new GhostkitError(`face detection needs the weights in ${PACKAGE}; run npm install ${PACKAGE}`, {
-      cause: error,
-    });
+/** Reads what the build put beside this file; when it runs unbuilt, the installed package's `model` folder. */
+const fromHere: ReadWeightFile = async (name) => {
+  const beside = new URL(`weights/${name}`, import.meta.url);
+  if (beside.protocol !== 'file:') {
+    const response = await fetch(beside);
+    if (!response.ok) throw new GhostkitError(`${beside}: ${response.status} ${response.statusText}`);
+    return new Uint8Array(await response.arrayBuffer());
   }
+  const [{ readFile }, { createRequire }] = await Promise.all([import('node:fs/promises'), import('node:module')]);
   try {
-    return await readFile(path);
-  } catch (error) {
-    throw new GhostkitError(`${printable(path, 500)}: ${messageOf(error)}`, { cause: error });
+    return await readFile(beside);
+  } catch {
+    try {
+      return await readFile(createRequire(import.meta.url).resolve(`${PACKAGE}/model/${name}`));
+    } catch (cause) {
+      throw new GhostkitError(`the weights of the face detector are missing: npm install ${PACKAGE}`, { cause });
+    }
   }
 };
 
@@ -52,10 +52,10 @@ async function load<M extends Module>(model: M, name: string, read: ReadWeightFi
 /**
  * The face detector and the landmark network with the weights of face-api.js, 550 kB.
  *
- * @param read Where the files come from; by default the installed package `@vladmandic/face-api`.
- * @throws GhostkitError when the package is not installed, or a file is damaged or does not fit.
+ * @param read Where the files come from; by default what ghostkit comes with.
+ * @throws GhostkitError when a file is missing, damaged or does not fit.
  */
-export async function loadFaceNetworks(read: ReadWeightFile = fromPackage): Promise<FaceNetworks> {
+export async function loadFaceNetworks(read: ReadWeightFile = fromHere): Promise<FaceNetworks> {
   const [detector, landmarks] = await Promise.all([
     load(new TinyFaceDetector(), 'tiny_face_detector_model', read),
     load(new FaceLandmarks68(), 'face_landmark_68_model', read),

@@ -1,0 +1,376 @@
+import { first, last } from './share';
+import { madd, storeLanes } from './vector';
+
+// The gradients of convolutions. That of a stride-1 input is a convolution itself, with the weights packed the other way round (see
+// train-pack.ts); here are the others.
+
+// @ts-expect-error: decorator
+@inline
+function arg(p: usize, i: i32): i32 {
+  return load<i32>(p + (i << 2));
+}
+
+/** A tile of the weight's gradient: output channels by input channels. */
+const OUTPUTS: i32 = 6;
+const TILE_BYTES: usize = 192;
+/** Rows that are summed before the sums go back to memory. */
+const RUN: i32 = 64;
+
+/**
+ * The gradient of a weight, as partial sums `[chunk][tile of 6 outputs][tap][panel of 8 inputs][6][8]`: an outer product of output gradients and
+ * inputs for every pixel. Threads share chunks and tiles.
+ *
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 O, 11 kH, 12 kW, 13 14 stride,
+ * 15 16 padding top and left, 17 18 dilation, 19 partial sums, 20 chunks.
+ */
+export function convWeightGradient(p: usize, tid: i32, threads: i32): void {
+  const tiles = (arg(p, 10) + OUTPUTS - 1) / OUTPUTS;
+  const panels = (arg(p, 7) + 7) >> 3;
+  const taps = arg(p, 11) * arg(p, 12);
+  const chunks = arg(p, 20);
+  const pointwise = taps == 1 && arg(p, 8) == arg(p, 5) && arg(p, 9) == arg(p, 6);
+  // Pointwise, the pixels are one long row; otherwise chunks are made of whole lines of output pixels.
+  const lines = pointwise ? arg(p, 4) * arg(p, 8) * arg(p, 9) : arg(p, 4) * arg(p, 8);
+  const end = last(chunks * tiles, 1, tid, threads);
+  const bytes = <usize>(taps * panels) * TILE_BYTES;
+  for (let unit = first(chunks * tiles, 1, tid, threads); unit < end; unit++) {
+    const chunk = unit / tiles;
+    const tile = unit - chunk * tiles;
+    const sums = <usize>arg(p, 19) + <usize>unit * bytes;
+    memory.fill(sums, 0, bytes);
+    const from = <i32>((<i64>lines * chunk) / chunks);
+    const to = <i32>((<i64>lines * (chunk + 1)) / chunks);
+    const g = <usize>arg(p, 2) + <usize>(tile * OUTPUTS * 4);
+    if (pointwise) {
+      for (let row = from; row < to; row += RUN) {
+        run(p, <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4), 1, g + <usize>(row * arg(p, 3) * 4), min(RUN, to - row), sums, panels);
+      }
+    } else {
+      for (let line = from; line < to; line++) lineGradient(p, line, g, sums, panels);
+    }
+  }
+}
+
+/** One line of output pixels: for every tap the run of pixels whose input lies inside the image. */
+function lineGradient(p: usize, line: i32, g: usize, sums: usize, panels: i32): void {
+  const height = arg(p, 5);
+  const width = arg(p, 6);
+  const outHeight = arg(p, 8);
+  const outWidth = arg(p, 9);
+  const strideX = arg(p, 14);
+  const image = line / outHeight;
+  const top = (line - image * outHeight) * arg(p, 13) - arg(p, 15);
+  for (let ky = 0; ky < arg(p, 11); ky++) {
+    const iy = top + ky * arg(p, 17);
+    for (let kx = 0; kx < arg(p, 12); kx++, sums += <usize>panels * TILE_BYTES) {
+      if (iy < 0 || iy >= height) continue;
+      const shift = kx * arg(p, 18) - arg(p, 16);
+      const low = shift >= 0 ? 0 : (strideX - 1 - shift) / strideX;
+      const high = min(outWidth, shift >= width ? 0 : (width - 1 - shift) / strideX + 1);
+      const x = <usize>arg(p, 0) + <usize>(((image * height + iy) * width + shift) * arg(p, 1) * 4);
+      for (let ox = low; ox < high; ox += RUN) {
+        const from = x + <usize>(ox * strideX * arg(p, 1) * 4);
+        run(p, from, strideX, g + <usize>((line * outWidth + ox) * arg(p, 3) * 4), min(RUN, high - ox), sums, panels);
+      }
+    }
+  }
+}
+
+// @ts-expect-error: decorator
+@inline
+function run(p: usize, x: usize, strideX: i32, g: usize, count: i32, sums: usize, panels: i32): void {
+  const stepX = <usize>(arg(p, 1) * strideX) << 2;
+  const stepG = <usize>arg(p, 3) << 2;
+  for (let panel = 0; panel < panels; panel++, x += 32, sums += TILE_BYTES) {
+    if (ASC_FEATURE_RELAXED_SIMD) {
+      outer6x8(g, stepG, x, stepX, count, sums);
+    } else {
+      // Without fused multiply-add twelve sums do not fit into the registers beside the products.
+      outer3x8(g, stepG, x, stepX, count, sums);
+      outer3x8(g + 12, stepG, x, stepX, count, sums + 96);
+    }
+  }
+}
+
+function outer6x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
+  let c00 = v128.load(sums);
+  let c01 = v128.load(sums, 16);
+  let c10 = v128.load(sums, 32);
+  let c11 = v128.load(sums, 48);
+  let c20 = v128.load(sums, 64);
+  let c21 = v128.load(sums, 80);
+  let c30 = v128.load(sums, 96);
+  let c31 = v128.load(sums, 112);
+  let c40 = v128.load(sums, 128);
+  let c41 = v128.load(sums, 144);
+  let c50 = v128.load(sums, 160);
+  let c51 = v128.load(sums, 176);
+  for (; count > 0; count--, g += stepG, x += stepX) {
+    const b0 = v128.load(x);
+    const b1 = v128.load(x, 16);
+    let a = v128.load32_splat(g);
+    c00 = madd(a, b0, c00);
+    c01 = madd(a, b1, c01);
+    a = v128.load32_splat(g, 4);
+    c10 = madd(a, b0, c10);
+    c11 = madd(a, b1, c11);
+    a = v128.load32_splat(g, 8);
+    c20 = madd(a, b0, c20);
+    c21 = madd(a, b1, c21);
+    a = v128.load32_splat(g, 12);
+    c30 = madd(a, b0, c30);
+    c31 = madd(a, b1, c31);
+    a = v128.load32_splat(g, 16);
+    c40 = madd(a, b0, c40);
+    c41 = madd(a, b1, c41);
+    a = v128.load32_splat(g, 20);
+    c50 = madd(a, b0, c50);
+    c51 = madd(a, b1, c51);
+  }
+  v128.store(sums, c00);
+  v128.store(sums, c01, 16);
+  v128.store(sums, c10, 32);
+  v128.store(sums, c11, 48);
+  v128.store(sums, c20, 64);
+  v128.store(sums, c21, 80);
+  v128.store(sums, c30, 96);
+  v128.store(sums, c31, 112);
+  v128.store(sums, c40, 128);
+  v128.store(sums, c41, 144);
+  v128.store(sums, c50, 160);
+  v128.store(sums, c51, 176);
+}
+
+function outer3x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
+  let c00 = v128.load(sums);
+  let c01 = v128.load(sums, 16);
+  let c10 = v128.load(sums, 32);
+  let c11 = v128.load(sums, 48);
+  let c20 = v128.load(sums, 64);
+  let c21 = v128.load(sums, 80);
+  for (; count > 0; count--, g += stepG, x += stepX) {
+    const b0 = v128.load(x);
+    const b1 = v128.load(x, 16);
+    let a = v128.load32_splat(g);
+    c00 = madd(a, b0, c00);
+    c01 = madd(a, b1, c01);
+    a = v128.load32_splat(g, 4);
+    c10 = madd(a, b0, c10);
+    c11 = madd(a, b1, c11);
+    a = v128.load32_splat(g, 8);
+    c20 = madd(a, b0, c20);
+    c21 = madd(a, b1, c21);
+  }
+  v128.store(sums, c00);
+  v128.store(sums, c01, 16);
+  v128.store(sums, c10, 32);
+  v128.store(sums, c11, 48);
+  v128.store(sums, c20, 64);
+  v128.store(sums, c21, 80);
+}
+
+/**
+ * Adds the chunks of {@link convWeightGradient} to a weight `[O][tap][C]`.
+ * Arguments: 0 partial sums, 1 chunks, 2 O, 3 taps, 4 C, 5 y.
+ */
+export function convWeightGradientEnd(p: usize, tid: i32, threads: i32): void {
+  const outputs = arg(p, 2);
+  const taps = arg(p, 3);
+  const channels = arg(p, 4);
+  const panels = (channels + 7) >> 3;
+  const tiles = (outputs + OUTPUTS - 1) / OUTPUTS;
+  const step = <usize>(tiles * taps * panels) * TILE_BYTES;
+  const end = last(outputs, 1, tid, threads);
+  for (let o = first(outputs, 1, tid, threads); o < end; o++) {
+    for (let tap = 0; tap < taps; tap++) {
+      const y = <usize>arg(p, 5) + <usize>((o * taps + tap) * channels * 4);
+      for (let c = 0; c < channels; c += 4) {
+        const tile = (o / OUTPUTS) * taps + tap;
+        let from = <usize>arg(p, 0) + <usize>(tile * panels + (c >> 3)) * TILE_BYTES + <usize>((o % OUTPUTS) * 32 + (c & 4) * 4);
+        let sum = v128.load(from);
+        for (let chunk = 1; chunk < arg(p, 1); chunk++) {
+          from += step;
+          sum = f32x4.add(sum, v128.load(from));
+        }
+        storeLanes(y + (<usize>c << 2), sum, channels - c);
+      }
+    }
+  }
+}
+
+/**
+ * The gradient of depthwise weights as partial sums `[chunk][channel / 4][tap][4]`; threads share the chunks of output lines.
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 kH, 11 kW, 12 13 stride,
+ * 14 15 padding top and left, 16 17 dilation, 18 partial sums, 19 chunks.
+ */
+export function depthwiseWeightGradient(p: usize, tid: i32, threads: i32): void {
+  const lines = arg(p, 4) * arg(p, 8);
+  const vectors = (arg(p, 7) + 3) >> 2;
+  const chunks = arg(p, 19);
+  const bytes = <usize>(vectors * arg(p, 10) * arg(p, 11)) << 4;
+  const end = last(chunks, 1, tid, threads);
+  for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
+    const sums = <usize>arg(p, 18) + <usize>chunk * bytes;
+    memory.fill(sums, 0, bytes);
+    const to = <i32>((<i64>lines * (chunk + 1)) / chunks);
+    for (let line = <i32>((<i64>lines * chunk) / chunks); line < to; line++) depthwiseLine(p, line, vectors, sums);
+  }
+}
+
+function depthwiseLine(p: usize, line: i32, vectors: i32, sums: usize): void {
+  const height = arg(p, 5);
+  const width = arg(p, 6);
+  const outHeight = arg(p, 8);
+  const outWidth = arg(p, 9);
+  const kernelWidth = arg(p, 11);
+  const strideX = arg(p, 13);
+  const left = arg(p, 15);
+  const dilationX = arg(p, 17);
+  const stepG = <usize>arg(p, 3) << 2;
+  const pixel = <usize>arg(p, 1) << 2;
+  const stepX = <usize>strideX * pixel;
+  const image = line / outHeight;
+  const top = (line - image * outHeight) * arg(p, 12) - arg(p, 14);
+  const g = <usize>arg(p, 2) + <usize>(line * outWidth) * stepG;
+  // Pixels whose whole window of columns lies inside; the few others are added tap by tap.
+  const low = min(outWidth, (left + strideX - 1) / strideX);
+  const room = width - 1 - (kernelWidth - 1) * dilationX + left;
+  const high = max(low, min(outWidth, room < 0 ? 0 : room / strideX + 1));
+  for (let ky = 0; ky < arg(p, 10); ky++) {
+    const iy = top + ky * arg(p, 16);
+    if (iy < 0 || iy >= height) continue;
+    const row = <usize>arg(p, 0) + <usize>((image * height + iy) * width - left) * pixel;
+    for (let v = 0; v < vectors; v++) {
+      const at = <usize>v << 4;
+      const y = sums + <usize>((v * arg(p, 10) + ky) * kernelWidth * 16);
+      const x = row + at;
+      if (dilationX == 1 && kernelWidth == 3) {
+        taps3(x + <usize>low * stepX, stepX, pixel, g + at + <usize>low * stepG, stepG, high - low, y);
+      } else if (dilationX == 1 && kernelWidth == 5) {
+        taps5(x + <usize>low * stepX, stepX, pixel, g + at + <usize>low * stepG, stepG, high - low, y);
+      } else {
+        for (let kx = 0; kx < kernelWidth; kx++) {
+          const from = x + <usize>low * stepX + <usize>(kx * dilationX) * pixel;
+          oneTap(from, stepX, g + at + <usize>low * stepG, stepG, high - low, y + (<usize>kx << 4));
+        }
+      }
+      edges(p, x, stepX, pixel, g + at, stepG, 0, low, y);
+      edges(p, x, stepX, pixel, g + at, stepG, high, outWidth, y);
+    }
+  }
+}
+
+/** Pixels `from` to `to` of a line, with the taps that lie inside the image. */
+function edges(p: usize, x: usize, stepX: usize, pixel: usize, g: usize, stepG: usize, from: i32, to: i32, y: usize): void {
+  const width = arg(p, 6);
+  for (let ox = from; ox < to; ox++) {
+    for (let kx = 0; kx < arg(p, 11); kx++) {
+      const ix = ox * arg(p, 13) - arg(p, 15) + kx * arg(p, 17);
+      if (ix < 0 || ix >= width) continue;
+      oneTap(x + <usize>ox * stepX + <usize>(kx * arg(p, 17)) * pixel, stepX, g + <usize>ox * stepG, stepG, 1, y + (<usize>kx << 4));
+    }
+  }
+}
+
+// @ts-expect-error: decorator
+@inline
+function oneTap(x: usize, stepX: usize, g: usize, stepG: usize, count: i32, y: usize): void {
+  let sum = v128.load(y);
+  for (; count > 0; count--, x += stepX, g += stepG) sum = madd(v128.load(x), v128.load(g), sum);
+  v128.store(y, sum);
+}
+
+function taps3(x: usize, stepX: usize, pixel: usize, g: usize, stepG: usize, count: i32, y: usize): void {
+  let s0 = v128.load(y);
+  let s1 = v128.load(y, 16);
+  let s2 = v128.load(y, 32);
+  for (; count > 0; count--, x += stepX, g += stepG) {
+    const d = v128.load(g);
+    s0 = madd(v128.load(x), d, s0);
+    s1 = madd(v128.load(x + pixel), d, s1);
+    s2 = madd(v128.load(x + (pixel << 1)), d, s2);
+  }
+  v128.store(y, s0);
+  v128.store(y, s1, 16);
+  v128.store(y, s2, 32);
+}
+
+function taps5(x: usize, stepX: usize, pixel: usize, g: usize, stepG: usize, count: i32, y: usize): void {
+  let s0 = v128.load(y);
+  let s1 = v128.load(y, 16);
+  let s2 = v128.load(y, 32);
+  let s3 = v128.load(y, 48);
+  let s4 = v128.load(y, 64);
+  for (; count > 0; count--, x += stepX, g += stepG) {
+    const d = v128.load(g);
+    s0 = madd(v128.load(x), d, s0);
+    s1 = madd(v128.load(x + pixel), d, s1);
+    s2 = madd(v128.load(x + (pixel << 1)), d, s2);
+    s3 = madd(v128.load(x + pixel * 3), d, s3);
+    s4 = madd(v128.load(x + (pixel << 2)), d, s4);
+  }
+  v128.store(y, s0);
+  v128.store(y, s1, 16);
+  v128.store(y, s2, 32);
+  v128.store(y, s3, 48);
+  v128.store(y, s4, 64);
+}
+
+/** Adds the chunks of {@link depthwiseWeightGradient} to a weight `[C][tap]`. Arguments: 0 partial sums, 1 chunks, 2 C, 3 taps, 4 y. */
+export function depthwiseWeightGradientEnd(p: usize, tid: i32, threads: i32): void {
+  if (tid != 0) return;
+  const channels = arg(p, 2);
+  const taps = arg(p, 3);
+  const step = <usize>(((channels + 3) >> 2) * taps) << 4;
+  for (let c = 0; c < channels; c++) {
+    for (let tap = 0; tap < taps; tap++) {
+      let from = <usize>arg(p, 0) + <usize>(((c >> 2) * taps + tap) * 16 + (c & 3) * 4);
+      let sum: f32 = 0;
+      for (let chunk = 0; chunk < arg(p, 1); chunk++, from += step) sum += load<f32>(from);
+      store<f32>(<usize>arg(p, 4) + <usize>((c * taps + tap) << 2), sum);
+    }
+  }
+}
+
+/**
+ * The gradient of the input of a strided depthwise convolution, gathered for every input pixel.
+ * Arguments as of {@link depthwiseWeightGradient} with 0 the gradient of the input and 18 the weights packed `[channel / 4][bias, taps][4]`.
+ */
+export function depthwiseInputGradient(p: usize, tid: i32, threads: i32): void {
+  const height = arg(p, 5);
+  const width = arg(p, 6);
+  const rows = arg(p, 4) * height;
+  const end = last(rows, 1, tid, threads);
+  for (let row = first(rows, 1, tid, threads); row < end; row++) {
+    const image = row / height;
+    const y = row - image * height;
+    for (let x = 0; x < width; x++) inputPixel(p, image, y, x, <usize>arg(p, 0) + <usize>((row * width + x) * arg(p, 1) * 4));
+  }
+}
+
+function inputPixel(p: usize, image: i32, iy: i32, ix: i32, out: usize): void {
+  const channels = arg(p, 7);
+  const outHeight = arg(p, 8);
+  const outWidth = arg(p, 9);
+  const kernelHeight = arg(p, 10);
+  const kernelWidth = arg(p, 11);
+  const strideY = arg(p, 12);
+  const strideX = arg(p, 13);
+  const stepG = <usize>arg(p, 3) << 2;
+  const vector = <usize>(kernelHeight * kernelWidth + 1) << 4;
+  for (let c = 0; c < channels; c += 4) memory.fill(out + (<usize>c << 2), 0, <usize>min(4, channels - c) << 2);
+  for (let ky = 0; ky < kernelHeight; ky++) {
+    const ty = iy + arg(p, 14) - ky * arg(p, 16);
+    if (ty < 0 || ty % strideY != 0 || ty / strideY >= outHeight) continue;
+    for (let kx = 0; kx < kernelWidth; kx++) {
+      const tx = ix + arg(p, 15) - kx * arg(p, 17);
+      if (tx < 0 || tx % strideX != 0 || tx / strideX >= outWidth) continue;
+      let g = <usize>arg(p, 2) + <usize>((image * outHeight + ty / strideY) * outWidth + tx / strideX) * stepG;
+      let w = <usize>arg(p, 18) + <usize>((ky * kernelWidth + kx + 1) << 4);
+      let y = out;
+      for (let c = 0; c < channels; c += 4, g += 16, w += vector, y += 16) {
+        storeLanes(y, madd(v128.load(g), v128.load(w), v128.load(y)), channels - c);
+      }
+    }
+  }
+}

@@ -1,0 +1,235 @@
+import { first, last } from './share';
+import { madd, storeLanes } from './vector';
+
+// Batch normalisation in training: statistics, and the gradient. Sums over the batch are taken in chunks of a fixed number of rows, each by
+// one thread, and the chunks are added in one order in double precision: the result does not depend on the number of threads.
+
+// @ts-expect-error: decorator
+@inline
+function arg(p: usize, i: i32): i32 {
+  return load<i32>(p + (i << 2));
+}
+
+// @ts-expect-error: decorator
+@inline
+function floatArg(p: usize, i: i32): f32 {
+  return load<f32>(p + (i << 2));
+}
+
+/**
+ * For every chunk the sums of `x - pivot` and of its square, where the pivot is the first row: near the mean, so that nothing cancels.
+ * Arguments: 0 x, 1 its row stride, 2 rows, 3 channels, 4 rows of a chunk, 5 partial sums `[chunk][2][padded channels]`, 6 padded channels.
+ */
+export function batchMoments(p: usize, tid: i32, threads: i32): void {
+  const rows = arg(p, 2);
+  const channels = arg(p, 3);
+  const size = arg(p, 4);
+  const padded = <usize>arg(p, 6) << 2;
+  const chunks = (rows + size - 1) / size;
+  const stride = <usize>arg(p, 1) << 2;
+  const end = last(chunks, 1, tid, threads);
+  for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
+    const count = min(size, rows - chunk * size);
+    for (let c = 0; c < channels; c += 8) {
+      const at = <usize>c << 2;
+      const pivot = <usize>arg(p, 0) + at;
+      const y = <usize>arg(p, 5) + <usize>(chunk << 1) * padded + at;
+      moments(pivot + <usize>(chunk * size) * stride, stride, count, pivot, y, padded);
+    }
+  }
+}
+
+function moments(x: usize, stride: usize, count: i32, pivot: usize, y: usize, padded: usize): void {
+  const p0 = v128.load(pivot);
+  const p1 = v128.load(pivot, 16);
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let q0 = s0;
+  let q1 = s0;
+  for (; count > 0; count--, x += stride) {
+    const v0 = f32x4.sub(v128.load(x), p0);
+    const v1 = f32x4.sub(v128.load(x, 16), p1);
+    s0 = f32x4.add(s0, v0);
+    s1 = f32x4.add(s1, v1);
+    q0 = madd(v0, v0, q0);
+    q1 = madd(v1, v1, q1);
+  }
+  v128.store(y, s0);
+  v128.store(y, s1, 16);
+  y += padded;
+  v128.store(y, q0);
+  v128.store(y, q1, 16);
+}
+
+/** Arguments: 0 x, 1 rows, 2 channels, 3 chunks, 4 partial sums, 5 padded channels, 6 means and variances `[2][channels]`. */
+export function batchMomentsEnd(p: usize, tid: i32, threads: i32): void {
+  const rows = <f64>arg(p, 1);
+  const channels = arg(p, 2);
+  const chunks = arg(p, 3);
+  const padded = <usize>arg(p, 5) << 2;
+  const end = last(channels, 16, tid, threads);
+  for (let c = first(channels, 16, tid, threads); c < end; c++) {
+    let from = <usize>arg(p, 4) + (<usize>c << 2);
+    let sum: f64 = 0;
+    let squares: f64 = 0;
+    for (let chunk = 0; chunk < chunks; chunk++, from += padded << 1) {
+      sum += <f64>load<f32>(from);
+      squares += <f64>load<f32>(from + padded);
+    }
+    const mean = sum / rows;
+    const y = <usize>arg(p, 6) + (<usize>c << 2);
+    store<f32>(y, <f32>(mean + <f64>load<f32>(<usize>arg(p, 0) + (<usize>c << 2))));
+    store<f32>(y + (<usize>channels << 2), <f32>max<f64>(0, squares / rows - mean * mean));
+  }
+}
+
+/** Adds chunks. Arguments: 0 partial sums `[chunk][parts][padded]`, 1 chunks, 2 parts, 3 channels, 4 padded channels, 5 y `[parts][channels]`. */
+export function sumChunks(p: usize, tid: i32, threads: i32): void {
+  const chunks = arg(p, 1);
+  const parts = arg(p, 2);
+  const channels = arg(p, 3);
+  const padded = arg(p, 4);
+  const total = parts * channels;
+  const end = last(total, 16, tid, threads);
+  for (let i = first(total, 16, tid, threads); i < end; i++) {
+    const part = i / channels;
+    let from = <usize>arg(p, 0) + <usize>((part * padded + i - part * channels) << 2);
+    let sum: f64 = 0;
+    for (let chunk = 0; chunk < chunks; chunk++, from += <usize>(parts * padded) << 2) sum += <f64>load<f32>(from);
+    store<f32>(<usize>arg(p, 5) + (<usize>i << 2), <f32>sum);
+  }
+}
+
+/** Scale and shift of a batch norm. Arguments: 0 statistics, 1 weight, 2 bias, 3 channels, 4 epsilon, 5 scale, 6 shift. */
+export function batchNormAffine(p: usize, tid: i32, threads: i32): void {
+  if (tid != 0) return;
+  const channels = arg(p, 3);
+  for (let c = 0; c < channels; c++) {
+    const at = <usize>c << 2;
+    const statistics = <usize>arg(p, 0) + at;
+    const scale = <f64>load<f32>(<usize>arg(p, 1) + at) / sqrt<f64>(<f64>load<f32>(statistics + (<usize>channels << 2)) + <f64>floatArg(p, 4));
+    store<f32>(<usize>arg(p, 5) + at, <f32>scale);
+    store<f32>(<usize>arg(p, 6) + at, <f32>(<f64>load<f32>(<usize>arg(p, 2) + at) - <f64>load<f32>(statistics) * scale));
+  }
+}
+
+/**
+ * For every chunk the sums of the gradient behind the activation and of its product with the normalised input.
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 rows, 5 channels, 6 rows of a chunk, 7 statistics, 8 weight, 9 bias,
+ * 10 epsilon, 11 whether a ReLU follows, 12 partial sums, 13 padded channels.
+ */
+export function batchNormSums(p: usize, tid: i32, threads: i32): void {
+  const rows = arg(p, 4);
+  const channels = arg(p, 5);
+  const size = arg(p, 6);
+  const padded = <usize>arg(p, 13) << 2;
+  const chunks = (rows + size - 1) / size;
+  const end = last(chunks, 1, tid, threads);
+  for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
+    const count = min(size, rows - chunk * size);
+    for (let c = 0; c < channels; c += 4) {
+      const at = <usize>c << 2;
+      const x = <usize>arg(p, 0) + <usize>(chunk * size * arg(p, 1) * 4) + at;
+      const g = <usize>arg(p, 2) + <usize>(chunk * size * arg(p, 3) * 4) + at;
+      const y = <usize>arg(p, 12) + <usize>(chunk << 1) * padded + at;
+      gradientSums(p, x, g, count, at, y, padded);
+    }
+  }
+}
+
+// @ts-expect-error: decorator
+@inline
+function inverseDeviation(p: usize, statistics: i32, epsilon: i32, channels: i32, at: usize): v128 {
+  const variance = v128.load(<usize>arg(p, statistics) + (<usize>channels << 2) + at);
+  return f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.add(variance, f32x4.splat(floatArg(p, epsilon)))));
+}
+
+function gradientSums(p: usize, x: usize, g: usize, count: i32, at: usize, y: usize, padded: usize): void {
+  const strideX = <usize>arg(p, 1) << 2;
+  const strideG = <usize>arg(p, 3) << 2;
+  const mean = v128.load(<usize>arg(p, 7) + at);
+  const inverse = inverseDeviation(p, 7, 10, arg(p, 5), at);
+  const zero = f32x4.splat(0);
+  let sum = zero;
+  let product = zero;
+  if (arg(p, 11) != 0) {
+    const scale = f32x4.mul(v128.load(<usize>arg(p, 8) + at), inverse);
+    const bias = v128.load(<usize>arg(p, 9) + at);
+    for (; count > 0; count--, x += strideX, g += strideG) {
+      const v = f32x4.sub(v128.load(x), mean);
+      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, bias), zero));
+      sum = f32x4.add(sum, d);
+      product = madd(d, v, product);
+    }
+  } else {
+    for (; count > 0; count--, x += strideX, g += strideG) {
+      const v = f32x4.sub(v128.load(x), mean);
+      const d = v128.load(g);
+      sum = f32x4.add(sum, d);
+      product = madd(d, v, product);
+    }
+  }
+  v128.store(y, sum);
+  v128.store(y + padded, f32x4.mul(product, inverse));
+}
+
+/** Rows that are passed over at once: the parameters of four channels are then worth computing again. */
+const BLOCK: i32 = 128;
+
+/**
+ * The gradient of the input.
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 y, 5 its row stride, 6 rows, 7 channels, 8 statistics, 9 weight, 10 bias,
+ * 11 epsilon, 12 whether a ReLU follows, 13 sums `[2][channels]`.
+ */
+export function batchNormInputGradient(p: usize, tid: i32, threads: i32): void {
+  const rows = arg(p, 6);
+  const channels = arg(p, 7);
+  const end = last(rows, BLOCK, tid, threads);
+  for (let row = first(rows, BLOCK, tid, threads); row < end; row += BLOCK) {
+    const count = min(BLOCK, end - row);
+    for (let c = 0; c < channels; c += 4) inputGradient(p, row, count, c);
+  }
+}
+
+function inputGradient(p: usize, row: i32, count: i32, c: i32): void {
+  const at = <usize>c << 2;
+  const channels = arg(p, 7);
+  const strideX = <usize>arg(p, 1) << 2;
+  const strideG = <usize>arg(p, 3) << 2;
+  const strideY = <usize>arg(p, 5) << 2;
+  let x = <usize>arg(p, 0) + <usize>row * strideX + at;
+  let g = <usize>arg(p, 2) + <usize>row * strideG + at;
+  let y = <usize>arg(p, 4) + <usize>row * strideY + at;
+  const zero = f32x4.splat(0);
+  const mean = v128.load(<usize>arg(p, 8) + at);
+  const inverse = inverseDeviation(p, 8, 11, channels, at);
+  const scale = f32x4.mul(v128.load(<usize>arg(p, 9) + at), inverse);
+  const bias = v128.load(<usize>arg(p, 10) + at);
+  const share = f32x4.splat(1 / <f32>arg(p, 6));
+  const sum = f32x4.mul(v128.load(<usize>arg(p, 13) + at), share);
+  const product = f32x4.mul(v128.load(<usize>arg(p, 13) + (<usize>channels << 2) + at), share);
+  // scale * (g - sum - (x - mean) * inverse * product), as two multiply-adds.
+  const slope = f32x4.neg(f32x4.mul(scale, f32x4.mul(inverse, product)));
+  const constant = f32x4.neg(f32x4.mul(scale, sum));
+  const gated = arg(p, 12) != 0;
+  const lanes = channels - c;
+  if (lanes < 4) {
+    for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
+      const v = f32x4.sub(v128.load(x), mean);
+      let d = v128.load(g);
+      if (gated) d = v128.and(d, f32x4.gt(madd(v, scale, bias), zero));
+      storeLanes(y, madd(slope, v, madd(scale, d, constant)), lanes);
+    }
+  } else if (gated) {
+    for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
+      const v = f32x4.sub(v128.load(x), mean);
+      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, bias), zero));
+      v128.store(y, madd(slope, v, madd(scale, d, constant)));
+    }
+  } else {
+    for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
+      const v = f32x4.sub(v128.load(x), mean);
+      v128.store(y, madd(slope, v, madd(scale, v128.load(g), constant)));
+    }
+  }
+}

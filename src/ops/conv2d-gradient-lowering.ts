@@ -1,0 +1,147 @@
+import type { Lowering, View } from '../graph/lowering.js';
+import type { Value } from '../graph/value.js';
+import { Opcode } from '../kernels/opcodes.js';
+import type { ConvGradientAttrs } from './conv2d-gradient.js';
+import { depthwiseWeights, packAtRun, scratchFloats, shifted } from './conv2d-lowering.js';
+import { rowsAndChannels } from './shapes.js';
+
+const isDepthwise = (weight: readonly number[], groups: number) =>
+  groups > 1 && weight[1] === 1 && weight[0] === groups;
+
+/** Rows of one partial sum of a weight's gradient, about: the number of sums must not depend on the number of threads. */
+const CHUNK_ROWS = 2048;
+const MOST_CHUNKS = 32;
+
+const chunksOf = (rows: number) => Math.max(1, Math.min(MOST_CHUNKS, Math.round(rows / CHUNK_ROWS)));
+
+export function lowerWeightGradient(value: Value<ConvGradientAttrs>, to: Lowering): void {
+  const [input, gradient] = value.inputs;
+  const { groups, stride, padding, dilation } = value.attrs;
+  const [outputs, channels, kernelHeight, kernelWidth] = value.shape;
+  const taps = kernelHeight * kernelWidth;
+  const [n, , h, w] = input.shape;
+  const [, , oh, ow] = gradient.shape;
+  const x = to.view(input);
+  const g = to.view(gradient);
+  const y = to.view(value);
+  const window = [...stride, padding[0], padding[1], ...dilation];
+  // A chunk is at least one line of output pixels.
+  const chunks = Math.min(chunksOf(n * oh * ow), n * oh);
+  if (isDepthwise(value.shape, groups)) {
+    const partial = { buffer: to.temporary(chunks * Math.ceil(outputs / 4) * taps * 4), offset: 0 };
+    const geometry = [n, h, w, outputs, oh, ow, kernelHeight, kernelWidth, ...window];
+    to.emit(Opcode.DepthwiseWeightGradient, [x, x.stride, g, g.stride, ...geometry, partial, chunks]);
+    to.emit(Opcode.DepthwiseWeightGradientEnd, [partial, chunks, outputs, taps, y]);
+    return;
+  }
+  const perGroup = outputs / groups;
+  const size = Math.ceil(perGroup / 6) * taps * Math.ceil(channels / 8) * 48;
+  for (let group = 0; group < groups; group++) {
+    const partial = { buffer: to.temporary(chunks * size), offset: 0 };
+    to.emit(Opcode.ConvWeightGradient, [
+      ...[shifted(x, group * channels), x.stride, shifted(g, group * perGroup), g.stride],
+      ...[n, h, w, channels, oh, ow, perGroup, kernelHeight, kernelWidth, ...window],
+      partial,
+      chunks,
+    ]);
+    const target = { buffer: y.buffer, offset: y.offset + group * perGroup * taps * channels };
+    to.emit(Opcode.ConvWeightGradientEnd, [partial, chunks, perGroup, taps, channels, target]);
+  }
+}
+
+export function lowerInputGradient(value: Value<ConvGradientAttrs>, to: Lowering): void {
+  const [gradient, weight] = value.inputs;
+  const { groups, stride } = value.attrs;
+  const strided = stride[0] !== 1 || stride[1] !== 1;
+  if (!isDepthwise(weight.shape, groups)) {
+    const spread = strided
+      ? dilated(value, to)
+      : { view: to.view(gradient), height: gradient.shape[2], width: gradient.shape[3] };
+    for (let group = 0; group < groups; group++) lowerDense(value, group, spread, to);
+  } else if (strided) lowerStridedDepthwise(value, to);
+  else lowerDepthwise(value, to);
+}
+
+interface Spread {
+  readonly view: View;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** The output's gradient with zeros between its pixels: the gradient of a strided convolution is then that of stride 1. */
+function dilated(value: Value<ConvGradientAttrs>, to: Lowering): Spread {
+  const [gradient] = value.inputs;
+  const [n, c, h, w] = gradient.shape;
+  const [down, across] = value.attrs.stride;
+  const height = (h - 1) * down + 1;
+  const width = (w - 1) * across + 1;
+  const g = to.view(gradient);
+  const { rows, channels } = rowsAndChannels([n, c, height, width]);
+  const view: View = { buffer: to.temporary(rows * channels), offset: 0, rows, channels, stride: channels };
+  to.emit(Opcode.Dilate, [g, g.stride, view, n, h, w, c, down, across, height, width]);
+  return { view, height, width };
+}
+
+/** What is left of a window's padding when it runs over the output's gradient, turned round. */
+function turnedPadding({ attrs, inputs: [, weight] }: Value<ConvGradientAttrs>): [number, number] {
+  const { padding, dilation } = attrs;
+  return [dilation[0] * (weight.shape[2] - 1) - padding[0], dilation[1] * (weight.shape[3] - 1) - padding[1]];
+}
+
+function lowerDense(value: Value<ConvGradientAttrs>, group: number, spread: Spread, to: Lowering): void {
+  const [, weight] = value.inputs;
+  const { groups, dilation } = value.attrs;
+  const [outputs, channels, kernelHeight, kernelWidth] = weight.shape;
+  const perGroup = outputs / groups;
+  const taps = kernelHeight * kernelWidth;
+  const [n, , h, w] = value.shape;
+  const y = to.view(value);
+  const row = taps * channels;
+  // Outer dimension: input channels; inner: output channels.
+  const panels = packAtRun(
+    shifted(to.view(weight), group * perGroup * row),
+    [channels, perGroup, taps],
+    [1, row, channels],
+    true,
+    to,
+  );
+  const scratch = scratchFloats(perGroup, taps, false);
+  to.emit(Opcode.Conv, [
+    ...[shifted(spread.view, group * perGroup), spread.view.stride, shifted(y, group * channels), y.stride],
+    ...[n, spread.height, spread.width, perGroup, h, w, channels, kernelHeight, kernelWidth, 1, 1],
+    ...turnedPadding(value),
+    ...dilation,
+    panels,
+    to.zeros(Math.ceil(channels / 8) * 8),
+    ...[0, 0, 0, 0, 0],
+    to.zeros(perGroup),
+    to.scratch(scratch),
+    4 * scratch,
+  ]);
+}
+
+function lowerDepthwise(value: Value<ConvGradientAttrs>, to: Lowering): void {
+  const [gradient, weight] = value.inputs;
+  const [n, channels, h, w] = value.shape;
+  const g = to.view(gradient);
+  const y = to.view(value);
+  to.emit(Opcode.Depthwise, [
+    ...[g, g.stride, y, y.stride, n, gradient.shape[2], gradient.shape[3], channels, h, w],
+    ...[weight.shape[2], weight.shape[3], 1, 1, ...turnedPadding(value), ...value.attrs.dilation],
+    depthwiseWeights(weight, undefined, true, to),
+    ...[to.zeros(channels), 0, 0],
+  ]);
+}
+
+function lowerStridedDepthwise(value: Value<ConvGradientAttrs>, to: Lowering): void {
+  const [gradient, weight] = value.inputs;
+  const [n, channels, h, w] = value.shape;
+  const { stride, padding, dilation } = value.attrs;
+  const g = to.view(gradient);
+  const y = to.view(value);
+  to.emit(Opcode.DepthwiseInputGradient, [
+    ...[y, y.stride, g, g.stride, n, h, w, channels, gradient.shape[2], gradient.shape[3]],
+    ...[weight.shape[2], weight.shape[3], ...stride, padding[0], padding[1], ...dilation],
+    depthwiseWeights(weight, undefined, false, to),
+  ]);
+}
