@@ -15,6 +15,7 @@ import { blender, isBlender, isPseudoBackground, pseudo } from './parity/blender
 import { compareOutput, Worst } from './parity/compare.mjs';
 import { crops, isCrops } from './parity/crops.mjs';
 import { networkOf } from './parity/network.mjs';
+import { isTraining, training } from './parity/training.mjs';
 
 /** How far an element may be off, relative to the largest of its output (or to 1). */
 const BOUND = 1e-4;
@@ -23,6 +24,7 @@ const FACTORIES = { ghostnet, repghostnet };
 
 /** The kinds of golden files: the first whose `is` holds runs the file. */
 const KINDS = [
+  { is: isTraining, run: training },
   { is: (golden) => networkOf(golden) !== undefined && golden.outputs !== undefined, run: classification },
   { is: isCrops, run: crops },
   { is: isBlender, run: blender },

@@ -11,7 +11,8 @@ import type { SwapWeights } from './weights.js';
 /** Length of the three embeddings together: the portrait's, the identity's and the pose's. */
 const EMBEDDING = 512 + 512 + 256;
 
-function embedderGraph(embedder: Embedder): Graph {
+/** All three encoders. */
+export function embedderGraph(embedder: Embedder): Graph {
   embedder.nameParameters();
   const wide = [1, 3, WIDE_SIZE, WIDE_SIZE];
   const inputs = {
@@ -22,7 +23,8 @@ function embedderGraph(embedder: Embedder): Graph {
   return { inputs, outputs: { ...embedder.forward(inputs) } };
 }
 
-function generatorGraph(generator: Generator): Graph {
+/** The generator, from the three embeddings after one another. */
+export function generatorGraph(generator: Generator): Graph {
   generator.nameParameters();
   const embedding = input('embedding', [1, EMBEDDING]);
   return { inputs: { embedding }, outputs: { ...generator.forward(embedding) } };

@@ -2,7 +2,12 @@ import { first, last } from './share';
 import { madd, storeLanes } from './vector';
 
 // Batch normalisation in training: statistics, and the gradient. Sums over the batch are taken in chunks of a fixed number of rows, each by
-// one thread, and the chunks are added in one order in double precision: the result does not depend on the number of threads.
+// one thread, a few rows in single precision and those in double, and the chunks are added in one order: the result does not depend on the
+// number of threads, and is as good as single precision can tell. That matters: an element whose sign behind a batch norm comes out wrong
+// passes a gradient that it should not.
+
+/** Rows that are summed in single precision. */
+const FEW: i32 = 16;
 
 // @ts-expect-error: decorator
 @inline
@@ -16,25 +21,36 @@ function floatArg(p: usize, i: i32): f32 {
   return load<f32>(p + (i << 2));
 }
 
+/** Adds the four floats of `v` to four doubles. */
+// @ts-expect-error: decorator
+@inline
+function accumulate(y: usize, v: v128): void {
+  v128.store(y, f64x2.add(v128.load(y), f64x2.promote_low_f32x4(v)));
+  v128.store(y, f64x2.add(v128.load(y, 16), f64x2.promote_low_f32x4(i32x4.shuffle(v, v, 2, 3, 0, 1))), 16);
+}
+
 /**
  * For every chunk the sums of `x - pivot` and of its square, where the pivot is the first row: near the mean, so that nothing cancels.
- * Arguments: 0 x, 1 its row stride, 2 rows, 3 channels, 4 rows of a chunk, 5 partial sums `[chunk][2][padded channels]`, 6 padded channels.
+ * Arguments: 0 x, 1 its row stride, 2 rows, 3 channels, 4 rows of a chunk, 5 partial sums `[chunk][2][padded channels]` (doubles),
+ * 6 padded channels.
  */
 export function batchMoments(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 2);
   const channels = arg(p, 3);
   const size = arg(p, 4);
-  const padded = <usize>arg(p, 6) << 2;
+  const padded = <usize>arg(p, 6) << 3;
   const chunks = (rows + size - 1) / size;
   const stride = <usize>arg(p, 1) << 2;
   const end = last(chunks, 1, tid, threads);
   for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
     const count = min(size, rows - chunk * size);
-    for (let c = 0; c < channels; c += 8) {
-      const at = <usize>c << 2;
-      const pivot = <usize>arg(p, 0) + at;
-      const y = <usize>arg(p, 5) + <usize>(chunk << 1) * padded + at;
-      moments(pivot + <usize>(chunk * size) * stride, stride, count, pivot, y, padded);
+    const y = <usize>arg(p, 5) + <usize>(chunk << 1) * padded;
+    memory.fill(y, 0, padded << 1);
+    for (let row = 0; row < count; row += FEW) {
+      for (let c = 0; c < channels; c += 8) {
+        const pivot = <usize>arg(p, 0) + (<usize>c << 2);
+        moments(pivot + <usize>(chunk * size + row) * stride, stride, min(FEW, count - row), pivot, y + (<usize>c << 3), padded);
+      }
     }
   }
 }
@@ -54,11 +70,10 @@ function moments(x: usize, stride: usize, count: i32, pivot: usize, y: usize, pa
     q0 = madd(v0, v0, q0);
     q1 = madd(v1, v1, q1);
   }
-  v128.store(y, s0);
-  v128.store(y, s1, 16);
-  y += padded;
-  v128.store(y, q0);
-  v128.store(y, q1, 16);
+  accumulate(y, s0);
+  accumulate(y + 32, s1);
+  accumulate(y + padded, q0);
+  accumulate(y + padded + 32, q1);
 }
 
 /** Arguments: 0 x, 1 rows, 2 channels, 3 chunks, 4 partial sums, 5 padded channels, 6 means and variances `[2][channels]`. */
@@ -66,15 +81,15 @@ export function batchMomentsEnd(p: usize, tid: i32, threads: i32): void {
   const rows = <f64>arg(p, 1);
   const channels = arg(p, 2);
   const chunks = arg(p, 3);
-  const padded = <usize>arg(p, 5) << 2;
+  const padded = <usize>arg(p, 5) << 3;
   const end = last(channels, 16, tid, threads);
   for (let c = first(channels, 16, tid, threads); c < end; c++) {
-    let from = <usize>arg(p, 4) + (<usize>c << 2);
+    let from = <usize>arg(p, 4) + (<usize>c << 3);
     let sum: f64 = 0;
     let squares: f64 = 0;
     for (let chunk = 0; chunk < chunks; chunk++, from += padded << 1) {
-      sum += <f64>load<f32>(from);
-      squares += <f64>load<f32>(from + padded);
+      sum += load<f64>(from);
+      squares += load<f64>(from + padded);
     }
     const mean = sum / rows;
     const y = <usize>arg(p, 6) + (<usize>c << 2);
@@ -83,7 +98,7 @@ export function batchMomentsEnd(p: usize, tid: i32, threads: i32): void {
   }
 }
 
-/** Adds chunks. Arguments: 0 partial sums `[chunk][parts][padded]`, 1 chunks, 2 parts, 3 channels, 4 padded channels, 5 y `[parts][channels]`. */
+/** Adds chunks. Arguments: 0 partial sums `[chunk][parts][padded]` (doubles), 1 chunks, 2 parts, 3 channels, 4 padded channels, 5 y `[parts][channels]`. */
 export function sumChunks(p: usize, tid: i32, threads: i32): void {
   const chunks = arg(p, 1);
   const parts = arg(p, 2);
@@ -93,9 +108,9 @@ export function sumChunks(p: usize, tid: i32, threads: i32): void {
   const end = last(total, 16, tid, threads);
   for (let i = first(total, 16, tid, threads); i < end; i++) {
     const part = i / channels;
-    let from = <usize>arg(p, 0) + <usize>((part * padded + i - part * channels) << 2);
+    let from = <usize>arg(p, 0) + <usize>((part * padded + i - part * channels) << 3);
     let sum: f64 = 0;
-    for (let chunk = 0; chunk < chunks; chunk++, from += <usize>(parts * padded) << 2) sum += <f64>load<f32>(from);
+    for (let chunk = 0; chunk < chunks; chunk++, from += <usize>(parts * padded) << 3) sum += load<f64>(from);
     store<f32>(<usize>arg(p, 5) + (<usize>i << 2), <f32>sum);
   }
 }
@@ -115,24 +130,23 @@ export function batchNormAffine(p: usize, tid: i32, threads: i32): void {
 
 /**
  * For every chunk the sums of the gradient behind the activation and of its product with the normalised input.
- * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 rows, 5 channels, 6 rows of a chunk, 7 statistics, 8 weight, 9 bias,
- * 10 epsilon, 11 whether a ReLU follows, 12 partial sums, 13 padded channels.
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 rows, 5 channels, 6 rows of a chunk, 7 statistics, 8 scale, 9 shift,
+ * 10 epsilon, 11 whether a ReLU follows, 12 partial sums (doubles), 13 padded channels.
  */
 export function batchNormSums(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4);
   const channels = arg(p, 5);
   const size = arg(p, 6);
-  const padded = <usize>arg(p, 13) << 2;
+  const padded = <usize>arg(p, 13) << 3;
   const chunks = (rows + size - 1) / size;
   const end = last(chunks, 1, tid, threads);
   for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
     const count = min(size, rows - chunk * size);
-    for (let c = 0; c < channels; c += 4) {
-      const at = <usize>c << 2;
-      const x = <usize>arg(p, 0) + <usize>(chunk * size * arg(p, 1) * 4) + at;
-      const g = <usize>arg(p, 2) + <usize>(chunk * size * arg(p, 3) * 4) + at;
-      const y = <usize>arg(p, 12) + <usize>(chunk << 1) * padded + at;
-      gradientSums(p, x, g, count, at, y, padded);
+    const y = <usize>arg(p, 12) + <usize>(chunk << 1) * padded;
+    memory.fill(y, 0, padded << 1);
+    for (let row = chunk * size; row < chunk * size + count; row += FEW) {
+      const few = min(FEW, chunk * size + count - row);
+      for (let c = 0; c < channels; c += 4) gradientSums(p, row, few, c, y + (<usize>c << 3), padded);
     }
   }
 }
@@ -144,33 +158,36 @@ function inverseDeviation(p: usize, statistics: i32, epsilon: i32, channels: i32
   return f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.add(variance, f32x4.splat(floatArg(p, epsilon)))));
 }
 
-function gradientSums(p: usize, x: usize, g: usize, count: i32, at: usize, y: usize, padded: usize): void {
+function gradientSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize): void {
+  const at = <usize>c << 2;
   const strideX = <usize>arg(p, 1) << 2;
   const strideG = <usize>arg(p, 3) << 2;
+  let x = <usize>arg(p, 0) + <usize>row * strideX + at;
+  let g = <usize>arg(p, 2) + <usize>row * strideG + at;
   const mean = v128.load(<usize>arg(p, 7) + at);
   const inverse = inverseDeviation(p, 7, 10, arg(p, 5), at);
   const zero = f32x4.splat(0);
   let sum = zero;
   let product = zero;
   if (arg(p, 11) != 0) {
-    const scale = f32x4.mul(v128.load(<usize>arg(p, 8) + at), inverse);
-    const bias = v128.load(<usize>arg(p, 9) + at);
+    const scale = v128.load(<usize>arg(p, 8) + at);
+    const shift = v128.load(<usize>arg(p, 9) + at);
     for (; count > 0; count--, x += strideX, g += strideG) {
-      const v = f32x4.sub(v128.load(x), mean);
-      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, bias), zero));
+      const v = v128.load(x);
+      // The very sum that the forward pass took the sign of.
+      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, shift), zero));
       sum = f32x4.add(sum, d);
-      product = madd(d, v, product);
+      product = madd(d, f32x4.sub(v, mean), product);
     }
   } else {
     for (; count > 0; count--, x += strideX, g += strideG) {
-      const v = f32x4.sub(v128.load(x), mean);
       const d = v128.load(g);
       sum = f32x4.add(sum, d);
-      product = madd(d, v, product);
+      product = madd(d, f32x4.sub(v128.load(x), mean), product);
     }
   }
-  v128.store(y, sum);
-  v128.store(y + padded, f32x4.mul(product, inverse));
+  accumulate(y, sum);
+  accumulate(y + padded, f32x4.mul(product, inverse));
 }
 
 /** Rows that are passed over at once: the parameters of four channels are then worth computing again. */
@@ -178,7 +195,7 @@ const BLOCK: i32 = 128;
 
 /**
  * The gradient of the input.
- * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 y, 5 its row stride, 6 rows, 7 channels, 8 statistics, 9 weight, 10 bias,
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 y, 5 its row stride, 6 rows, 7 channels, 8 statistics, 9 scale, 10 shift,
  * 11 epsilon, 12 whether a ReLU follows, 13 sums `[2][channels]`.
  */
 export function batchNormInputGradient(p: usize, tid: i32, threads: i32): void {
@@ -203,8 +220,8 @@ function inputGradient(p: usize, row: i32, count: i32, c: i32): void {
   const zero = f32x4.splat(0);
   const mean = v128.load(<usize>arg(p, 8) + at);
   const inverse = inverseDeviation(p, 8, 11, channels, at);
-  const scale = f32x4.mul(v128.load(<usize>arg(p, 9) + at), inverse);
-  const bias = v128.load(<usize>arg(p, 10) + at);
+  const scale = v128.load(<usize>arg(p, 9) + at);
+  const shift = v128.load(<usize>arg(p, 10) + at);
   const share = f32x4.splat(1 / <f32>arg(p, 6));
   const sum = f32x4.mul(v128.load(<usize>arg(p, 13) + at), share);
   const product = f32x4.mul(v128.load(<usize>arg(p, 13) + (<usize>channels << 2) + at), share);
@@ -215,16 +232,16 @@ function inputGradient(p: usize, row: i32, count: i32, c: i32): void {
   const lanes = channels - c;
   if (lanes < 4) {
     for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
-      const v = f32x4.sub(v128.load(x), mean);
+      const v = v128.load(x);
       let d = v128.load(g);
-      if (gated) d = v128.and(d, f32x4.gt(madd(v, scale, bias), zero));
-      storeLanes(y, madd(slope, v, madd(scale, d, constant)), lanes);
+      if (gated) d = v128.and(d, f32x4.gt(madd(v, scale, shift), zero));
+      storeLanes(y, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)), lanes);
     }
   } else if (gated) {
     for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
-      const v = f32x4.sub(v128.load(x), mean);
-      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, bias), zero));
-      v128.store(y, madd(slope, v, madd(scale, d, constant)));
+      const v = v128.load(x);
+      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, shift), zero));
+      v128.store(y, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)));
     }
   } else {
     for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {

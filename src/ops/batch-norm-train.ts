@@ -1,3 +1,4 @@
+import type { Lowering, View } from '../graph/lowering.js';
 import { defineOperator, type NdArray } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
@@ -53,7 +54,7 @@ export const batchStatisticsOp = defineOperator<Record<string, never>>({
     const y = to.view(value);
     const chunks = chunksOf(x.rows);
     const padded = paddedChannels(x.channels);
-    const partial = { buffer: to.temporary(chunks * 2 * padded), offset: 0 };
+    const partial = { buffer: to.temporary(chunks * 4 * padded), offset: 0 };
     to.emit(Opcode.BatchMoments, [x, x.stride, x.rows, x.channels, CHUNK_ROWS, partial, padded]);
     to.emit(Opcode.BatchMomentsEnd, [x, x.rows, x.channels, chunks, partial, padded, y]);
   },
@@ -126,6 +127,14 @@ export const batchNormTrainOp = defineOperator<BatchNormTrainAttrs>({
   },
 });
 
+/** Emits scale and shift of every channel: the same numbers in the forward and the backward pass. */
+function affine(statistics: View, weight: View, bias: View, { epsilon }: BatchNormTrainAttrs, to: Lowering) {
+  const scale = { buffer: to.temporary(statistics.channels), offset: 0 };
+  const shift = { buffer: to.temporary(statistics.channels), offset: 0 };
+  to.emit(Opcode.BatchNormAffine, [statistics, weight, bias, statistics.channels, { float: epsilon }, scale, shift]);
+  return { scale, shift };
+}
+
 /** Whether the activation behind a batch norm passes the gradient of an element: only ReLU is fused. */
 function passes(attrs: BatchNormTrainAttrs, preActivation: number): boolean {
   return attrs.activation === 'none' || preActivation > 0;
@@ -151,8 +160,9 @@ const batchNormSumsOp = defineOperator<BatchNormTrainAttrs>({
     const y = to.view(value);
     const chunks = chunksOf(x.rows);
     const padded = paddedChannels(x.channels);
-    const partial = { buffer: to.temporary(chunks * 2 * padded), offset: 0 };
+    const partial = { buffer: to.temporary(chunks * 4 * padded), offset: 0 };
     const { epsilon, activation } = value.attrs;
+    const { scale, shift } = affine(statistics, weight, bias, value.attrs, to);
     to.emit(Opcode.BatchNormSums, [
       x,
       x.stride,
@@ -162,8 +172,8 @@ const batchNormSumsOp = defineOperator<BatchNormTrainAttrs>({
       x.channels,
       CHUNK_ROWS,
       statistics,
-      weight,
-      bias,
+      scale,
+      shift,
       { float: epsilon },
       activation === 'relu' ? 1 : 0,
       partial,
@@ -193,6 +203,7 @@ const batchNormInputGradientOp = defineOperator<BatchNormTrainAttrs>({
     const [x, weight, bias, statistics, grad, sums] = value.inputs.map((v) => to.view(v));
     const y = to.view(value);
     const { epsilon, activation } = value.attrs;
+    const { scale, shift } = affine(statistics, weight, bias, value.attrs, to);
     to.emit(Opcode.BatchNormInputGradient, [
       x,
       x.stride,
@@ -203,8 +214,8 @@ const batchNormInputGradientOp = defineOperator<BatchNormTrainAttrs>({
       x.rows,
       x.channels,
       statistics,
-      weight,
-      bias,
+      scale,
+      shift,
       { float: epsilon },
       activation === 'relu' ? 1 : 0,
       sums,

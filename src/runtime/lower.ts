@@ -1,6 +1,6 @@
 import { dataOf, inputOp, nameOf, type ParameterData, parameter, parameterOp } from '../graph/leaves.js';
 import type { Arg, Buffer, Lowering, Place, View } from '../graph/lowering.js';
-import { type Graph, isOp, type Value, valuesOf } from '../graph/value.js';
+import { type Graph, isOp, topological, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { concatOp } from '../ops/concat.js';
 import { rowsAndChannels } from '../ops/shapes.js';
@@ -35,6 +35,8 @@ export interface LowerOptions {
   readonly threads: number;
   /** Parameters that change between runs: they stay in memory as they are and are packed in every run. */
   readonly live?: readonly ParameterData[];
+  /** In-place changes of live parameters, done when everything else has been computed. */
+  readonly updates?: readonly Value[];
 }
 
 /** Zeros behind packed data: kernels read whole vectors. */
@@ -59,8 +61,8 @@ class GraphLowerer implements Lowering {
     private readonly graph: Graph,
     private readonly options: LowerOptions,
   ) {
+    const values = topological([...Object.values(graph.outputs), ...(options.updates ?? [])]);
     // Updates change parameters in place, so they come when everything else has been computed.
-    const values = valuesOf(graph);
     this.order = [...values.filter(({ op }) => !op.update), ...values.filter(({ op }) => op.update)];
     this.liveParameters = new Set(options.live);
   }

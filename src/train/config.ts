@@ -134,6 +134,8 @@ export const trainConfigSchema = z.strictObject({
   data: z.string().min(1).nullable(),
   /** Share of each class that is held out for validation where the data has none. */
   validationShare: z.number().gt(0).lt(1),
+  /** Larger training pictures are shrunk to this short side, in pixels, when they are decoded; null for never. */
+  shrinkTo: count.nullable(),
   /** At most so many training pictures of each class; null for all. */
   perClass: count.nullable(),
 

@@ -20,20 +20,17 @@ function augmentationOf({ augmentation }: TrainConfig): Augmentation {
   };
 }
 
-/** The share of a picture's short side that training keeps beyond what the network sees, when larger pictures are shrunk. */
-const SPARE = 2;
-
-/** A loader's options for training; with `mixing: false` for the epochs at the end that go without. */
-export function trainLoading(config: TrainConfig, { mixing = true } = {}): LoadingOptions {
-  const { batchSize, seed, workers, cacheMB, inputSize, labelSmoothing } = config;
+/** A loader's options for training. */
+export function trainLoading(config: TrainConfig): LoadingOptions {
+  const { mixing, epochs, batchSize, seed, workers, cacheMB, shrinkTo, labelSmoothing } = config;
   return {
     batchSize,
     preprocessing: preprocessingOf(config),
     mode: 'train',
     augmentation: augmentationOf(config),
-    ...(mixing && config.mixing && { mixing: config.mixing, smoothing: labelSmoothing }),
+    ...(mixing && { mixing, mixUntil: epochs - mixing.offEpochs, smoothing: labelSmoothing }),
     seed,
-    shortSide: SPARE * inputSize,
+    ...(shrinkTo !== null && { shortSide: shrinkTo }),
     workers,
     cacheBytes: cacheMB * 1e6,
   };

@@ -9,6 +9,8 @@ export const DEFAULTS: TrainConfig = {
   dropout: 0.2,
   data: null,
   validationShare: 0.1,
+  // The smallest cut of the augmentation below then has the network's 128 pixels.
+  shrinkTo: 256,
   perClass: null,
   inputSize: 128,
   cropRatio: IMAGENET.cropRatio,
@@ -55,6 +57,7 @@ const IMAGENET_AUGMENTATION: TrainConfig['augmentation'] & { readonly crop: { re
 const REPGHOSTNET: Partial<TrainConfig> = {
   model: 'repghostnet_100',
   dropout: 0.2,
+  shrinkTo: null,
   inputSize: 224,
   cropRatio: 0.875,
   interpolation: 'bicubic',
@@ -97,6 +100,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
     config: {
       model: 'ghostnet_100',
       dropout: 0.2,
+      shrinkTo: null,
       inputSize: 224,
       cropRatio: 0.875,
       interpolation: 'bilinear',
@@ -120,6 +124,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
       model: 'repghostnet_050',
       stemStride: 1,
       dropout: 0.1,
+      shrinkTo: null,
       inputSize: 64,
       cropRatio: 1,
       interpolation: 'bilinear',
@@ -145,6 +150,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
       model: 'repghostnet_050',
       stemStride: 1,
       dropout: 0.1,
+      shrinkTo: null,
       inputSize: 32,
       cropRatio: 1,
       interpolation: 'bilinear',

@@ -138,6 +138,8 @@ describe('a training epoch', () => {
       expect(Math.max(...values)).toBeCloseTo(0.9 + 0.1 / 3, 5);
     }
     expect((await load(good, { ...training, mixing: undefined })).batches[0].targets).toBeUndefined();
+    const off = await load(good, { ...training, mixUntil: 3 }, 3);
+    expect(Math.max(...(off.batches[0].targets as Float32Array))).toBeCloseTo(0.9 + 0.1 / 3, 5);
   });
 
   it('puts the next readable picture in the place of one that is not, and names it', async () => {

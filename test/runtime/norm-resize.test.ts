@@ -19,7 +19,7 @@ const image = {
 
 const graphOf = (x: Value, y: Value) => ({ inputs: { x }, outputs: { y } });
 
-describe('instance norm, parametric ReLU and resizing agree with their definitions in double precision', () => {
+describe('the kernels of the head swap agree with the definitions in double precision', () => {
   it('instance norm: plain, with a scale by channel, with one by image', async () => {
     const cases = fc.record({
       ...image,

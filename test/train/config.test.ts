@@ -95,7 +95,7 @@ describe('a configuration', () => {
     [{ mixing: { mixpu: 1 } }, 'mixing.mixpu: there is no such setting; did you mean mixup?'],
     [{ epochs: 0 }, 'epochs: expected at least 1, got 0'],
     [{ epochs: 1.5 }, 'epochs: expected a whole number, got 1.5'],
-    [{ epochs: 'ten' }, 'epochs: expected a whole number, got "ten"'],
+    [{ epochs: 'ten' }, 'epochs: expected a number, got "ten"'],
     [{ optimizer: { lr: 0 } }, 'optimizer.lr: expected more than 0, got 0'],
     [{ dropout: 1 }, 'dropout: expected less than 1, got 1'],
     [{ stemStride: 3 }, 'stemStride: expected 1 or 2, got 3'],
@@ -129,8 +129,13 @@ describe('a configuration', () => {
 describe('loading', () => {
   it('mixes only when it should, and evaluates exact pixels', () => {
     const config = resolveConfig([{ mixing: { mixup: 0.2, offEpochs: 5 } }]);
-    expect(trainLoading(config)).toMatchObject({ mixing: { mixup: 0.2 }, smoothing: 0.1, shortSide: 256 });
-    expect(trainLoading(config, { mixing: false }).mixing).toBeUndefined();
+    expect(trainLoading(config)).toMatchObject({
+      mixing: { mixup: 0.2 },
+      mixUntil: 25,
+      smoothing: 0.1,
+      shortSide: 256,
+    });
+    expect(trainLoading(resolveConfig([], 'cifar10')).shortSide).toBeUndefined();
     expect(trainLoading(resolveConfig([])).mixing).toBeUndefined();
     expect(evalLoading(config, 50)).toEqual({
       ...{ batchSize: 50, mode: 'eval', workers: 1, cacheBytes: 512e6 },

@@ -127,9 +127,10 @@ export class BatchMaker {
   }
 
   private mix(epoch: number, number: number, count: number, { images, labels, targets }: Slot): void {
-    const { mixing, smoothing = 0, preprocessing } = this.options;
+    const { mixing, mixUntil = Number.POSITIVE_INFINITY, smoothing = 0, preprocessing } = this.options;
     if (!mixing || !targets) return;
-    const mix = drawMix(mixing, preprocessing.size, new Random(this.seed, MIX, epoch, number));
+    const wanted = epoch < mixUntil ? mixing : { ...mixing, probability: 0 };
+    const mix = drawMix(wanted, preprocessing.size, new Random(this.seed, MIX, epoch, number));
     mixImages(images, count, preprocessing.size, mix);
     mixTargets(labels, count, this.dataset.classes.length, smoothing, mix.share, targets);
     targets.fill(0, count * this.dataset.classes.length);

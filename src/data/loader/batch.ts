@@ -30,6 +30,8 @@ export interface LoaderOptions {
   readonly augmentation?: Augmentation;
   /** Mixing within batches; soft targets come with it. */
   readonly mixing?: Mixing;
+  /** The first epoch without mixing; default none. Targets are still there. */
+  readonly mixUntil?: number;
   /** Label smoothing within the soft targets of mixing, 0 to 1; default 0. */
   readonly smoothing?: number;
   /** What order, augmentation and mixing are drawn from; default 0. */

@@ -64,8 +64,8 @@ export class Loader {
       if (!records) throw new GhostkitError('this data set is in memory, which workers do not see; use 0 workers');
       const { startWorkers } = await import('./pool.js');
       // Only what the workers need, and can be sent.
-      const { preprocessing, mode, augmentation, mixing, smoothing, seed, shortSide } = options;
-      const plain = { batchSize, preprocessing, mode, augmentation, mixing, smoothing, seed, shortSide };
+      const { preprocessing, mode, augmentation, mixing, mixUntil, smoothing, seed, shortSide } = options;
+      const plain = { batchSize, preprocessing, mode, augmentation, mixing, mixUntil, smoothing, seed, shortSide };
       loader.makers = await startWorkers(workers, { records, options: plain, memory, cache }, onUnreadable);
     }
     return loader;

@@ -1,0 +1,140 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { headFromLandmarks, landmarksFromFive } from '../dist/headswap/segment-landmarks.js';
+import { POINTS, SIZE } from './headswap/scene.mjs';
+import { machine, median, rounded } from './lib/measure.mjs';
+import { filtered, positive } from './lib/options.mjs';
+import { ensurePeers } from './lib/peers.mjs';
+
+export const summary = 'a head swap at 512 px: the aligner, the blender and what is around them, beside PyTorch';
+
+export const options = {
+  threads: { type: 'string', hint: 'N', default: '2', description: 'threads of each runtime' },
+  runs: { type: 'string', hint: 'N', default: '5', description: 'swaps that are timed' },
+  filter: { type: 'string', hint: 'TEXT', description: 'only runtimes whose name contains this; commas for several' },
+  original: {
+    type: 'boolean',
+    description:
+      'let PyTorch compute every level of the feature pyramid, as the original does, not only the one that is used',
+  },
+};
+
+const RUNTIMES = ['ghostkit', 'pytorch', 'onnxruntime-node'];
+
+/** What a runtime's time holds. ghostkit's own has the most in it. */
+const COVERS = {
+  ghostkit: 'the whole swap but detection',
+  pytorch: 'the networks and the correlation',
+  'onnxruntime-node': 'the networks',
+};
+
+const here = (name) => fileURLToPath(new URL(`headswap/${name}`, import.meta.url));
+
+const python = process.env.GHOSTKIT_PYTHON ?? 'python3';
+
+/** The version of PyTorch, or undefined where there is none. */
+function torchVersion() {
+  return new Promise((resolve) => {
+    const child = spawn(python, ['-c', 'import torch; print(torch.__version__)'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let out = '';
+    child.stdout.on('data', (data) => {
+      out += data;
+    });
+    child.on('error', () => resolve(undefined));
+    child.on('close', (code) => resolve(code === 0 ? out.trim() : undefined));
+  });
+}
+
+/**
+ * A process with one runtime in it, ready to run. It answers every line on its standard input with one line of JSON: at first how
+ * long it took to get ready, then the milliseconds of a swap and its peak of memory so far.
+ */
+async function start(command, args) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    for (;;) {
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`${command} ended before it answered`);
+      // Some runtimes greet on standard output.
+      if (value.startsWith('{')) return JSON.parse(value);
+    }
+  };
+  const ready = await answer();
+  return {
+    ready,
+    run() {
+      child.stdin.write('run\n');
+      return answer();
+    },
+    stop() {
+      child.stdin.end();
+    },
+  };
+}
+
+export async function run(values, log) {
+  const threads = positive(values, 'threads');
+  const runs = positive(values, 'runs');
+  const asked = filtered(RUNTIMES, values.filter, (runtime) => runtime);
+  const folder = await mkdtemp(join(tmpdir(), 'ghostkit-headswap-'));
+  const processes = [];
+  try {
+    const labels = headFromLandmarks(landmarksFromFive(POINTS), SIZE, SIZE);
+    await writeFile(join(folder, 'parsing.bin'), labels.data);
+    for (const runtime of asked) {
+      const command = await commandOf(runtime, { threads, folder, original: values.original }, log);
+      if (!command) continue;
+      const started = await start(...command);
+      processes.push({ runtime, ...started, times: [], peakMemoryMB: 0 });
+      log(`${runtime} is ready after ${rounded(started.ready.ms / 1000, 1)} s${noteOf(started.ready)}`);
+    }
+    // In turns, so that the machine's moods hit all alike; the first round warms everything up.
+    for (let round = -1; round < runs; round++) {
+      for (const each of round % 2 ? [...processes].reverse() : processes) {
+        const { ms, peakMemoryMB } = await each.run();
+        if (round >= 0) each.times.push(ms);
+        each.peakMemoryMB = peakMemoryMB;
+      }
+      const last = processes.map(({ runtime, times }) => `${runtime} ${rounded(times.at(-1) ?? 0, 0)} ms`);
+      if (round >= 0) log(`round ${round + 1} of ${runs}: ${last.join(', ')}`);
+    }
+    return processes.map(({ runtime, times, peakMemoryMB, ready }) => ({
+      runtime,
+      ...(ready.version && { version: ready.version }),
+      threads,
+      medianMs: rounded(median(times), 1),
+      minMs: rounded(Math.min(...times), 1),
+      runs: times.length,
+      peakMemoryMB: rounded(peakMemoryMB, 0),
+      covers: COVERS[runtime],
+      machine,
+    }));
+  } finally {
+    for (const each of processes) each.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const noteOf = ({ note }) => (note ? `: ${note}` : '');
+
+/** The command that starts a runtime; undefined, and a line that says so, where it is not there. */
+async function commandOf(runtime, { threads, folder, original }, log) {
+  if (runtime === 'pytorch') {
+    const version = await torchVersion();
+    if (!version) {
+      log(`pytorch is left out: ${python} has no torch (GHOSTKIT_PYTHON names another Python)`);
+      return undefined;
+    }
+    const args = [here('networks.py'), '--threads', `${threads}`, '--parsing', join(folder, 'parsing.bin')];
+    return [python, [...args, ...(original ? ['--original'] : [])]];
+  }
+  if (runtime === 'onnxruntime-node') await ensurePeers(log);
+  return [process.execPath, [here('child.mjs'), runtime, `${threads}`]];
+}

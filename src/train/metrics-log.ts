@@ -1,0 +1,59 @@
+/** What is known after an epoch. Losses are means over pictures, accuracies shares from 0 to 1. */
+export interface EpochMetrics {
+  /** Counted from 0. */
+  readonly epoch: number;
+  /** The learning rate of the epoch's last step. */
+  readonly lr: number;
+  readonly trainLoss: number;
+  /** On augmented pictures, with the weights as they were at each step. */
+  readonly trainTop1?: number;
+  readonly valLoss?: number;
+  readonly valTop1?: number;
+  readonly valTop5?: number;
+  /** The same of the averaged weights. */
+  readonly emaLoss?: number;
+  readonly emaTop1?: number;
+  readonly emaTop5?: number;
+  /** Of training and evaluation. */
+  readonly seconds: number;
+  /** In training. */
+  readonly imagesPerSecond: number;
+}
+
+/** One line of the metrics file. */
+export function formatMetrics(metrics: EpochMetrics): string {
+  return `${JSON.stringify(metrics)}\n`;
+}
+
+function isMetrics(value: unknown): value is EpochMetrics {
+  if (typeof value !== 'object' || value === null) return false;
+  const row = value as Record<string, unknown>;
+  return ['epoch', 'lr', 'trainLoss', 'seconds', 'imagesPerSecond'].every((key) => typeof row[key] === 'number');
+}
+
+/**
+ * The epochs of a metrics file, one JSON object a line, in their order. A line that is cut off (the process was killed while it wrote) is
+ * left out, and of an epoch that was done again after a resumption the last line counts.
+ */
+export function parseMetrics(text: string): EpochMetrics[] {
+  const byEpoch = new Map<number, EpochMetrics>();
+  for (const line of text.split('\n')) {
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch {
+      continue;
+    }
+    if (isMetrics(value)) byEpoch.set(value.epoch, value);
+  }
+  return [...byEpoch.values()].sort((a, b) => a.epoch - b.epoch);
+}
+
+/** The epoch with the highest validation accuracy, of the averaged weights where there are any. */
+export function bestEpoch(metrics: readonly EpochMetrics[]): EpochMetrics | undefined {
+  const accuracy = ({ emaTop1, valTop1 }: EpochMetrics) => Math.max(emaTop1 ?? -1, valTop1 ?? -1);
+  return metrics.reduce<EpochMetrics | undefined>(
+    (best, row) => (accuracy(row) >= 0 && (!best || accuracy(row) > accuracy(best)) ? row : best),
+    undefined,
+  );
+}

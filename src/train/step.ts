@@ -1,0 +1,250 @@
+import { constant, input, type ParameterData, parameter } from '../graph/leaves.js';
+import { gradients } from '../graph/passes/gradients.js';
+import { trainingForm } from '../graph/passes/training-form.js';
+import { apply, type Value } from '../graph/value.js';
+import type { Module, Parameter } from '../nn/module.js';
+import { trace } from '../nn/trace.js';
+import { mul } from '../ops/binary.js';
+import { crossEntropy } from '../ops/loss.js';
+import { adamWOp, average, clipOp, sgdOp } from '../ops/update.js';
+import { Executor, fillFrom, type ProfileRow, usableThreads } from '../runtime/executor.js';
+import { lowerGraph } from '../runtime/lower.js';
+import { assemble, type Program } from '../runtime/program.js';
+import { GhostkitError } from '../tensor/error.js';
+import { type FloatTensor, type Shape, sizeOf } from '../tensor/tensor.js';
+
+export type OptimizerOptions =
+  | {
+      readonly name: 'sgd';
+      readonly momentum?: number;
+      readonly nesterov?: boolean;
+      readonly weightDecay?: number;
+    }
+  | {
+      readonly name: 'adamw';
+      readonly betas?: readonly [number, number];
+      readonly epsilon?: number;
+      readonly weightDecay?: number;
+    };
+
+export interface TrainingStepOptions {
+  /** The shape of a batch of images, `[N,C,H,W]`. */
+  readonly input: Shape;
+  readonly optimizer: OptimizerOptions;
+  /** Which parameters weight decay applies to; by default all. The usual exclusion is that of vectors: `(_, shape) => shape.length > 1`. */
+  readonly decays?: (name: string, shape: Shape) => boolean;
+  /** Which parameters are trained; by default all that can be learnt. Running statistics are updated in any case. */
+  readonly trains?: (name: string) => boolean;
+  /** Multiplies the learning rate of a parameter; by default 1. */
+  readonly rateOf?: (name: string) => number;
+  /** The largest norm of all gradients together; they are scaled down to it. */
+  readonly clipNorm?: number;
+  /** The decay of an exponential moving average of the weights and running statistics, kept beside them. */
+  readonly averageDecay?: number;
+  /** Threads that share the work (default 1). Results are the same for any number. */
+  readonly threads?: number;
+  readonly relaxed?: boolean;
+  /** Also return the gradients, as outputs named `gradient.<parameter>`. */
+  readonly withGradients?: boolean;
+}
+
+/** What one step needs: images of the compiled shape, target probabilities `[N, classes]`, the learning rate. */
+export interface Batch {
+  readonly images: Float32Array;
+  readonly targets: Float32Array;
+  readonly learningRate: number;
+  /** Decides what dropout drops; an integer below 2^24. */
+  readonly seed?: number;
+}
+
+/** An array that the step keeps beside a parameter: a moment of the optimizer, an average. */
+class Slot implements ParameterData {
+  readonly data: Float32Array;
+
+  constructor(
+    readonly name: string,
+    readonly shape: Shape,
+    values?: Float32Array,
+  ) {
+    this.data = values ? new Float32Array(values) : new Float32Array(sizeOf(shape));
+  }
+}
+
+/**
+ * A whole training step as one program: forward, loss, backward, the optimizer's update, batch-norm statistics and averaging. Parameters
+ * live in the program's memory and are changed in place; {@link TrainingStep.state} copies them out.
+ */
+export class TrainingStep {
+  private steps = 0;
+
+  private constructor(
+    private readonly model: Module,
+    private readonly executor: Executor,
+    private readonly options: TrainingStepOptions,
+    private readonly live: readonly ParameterData[],
+  ) {}
+
+  static async create(model: Module, options: TrainingStepOptions): Promise<TrainingStep> {
+    const { graph, live, updates } = buildStep(model, options);
+    const threads = usableThreads(options.threads ?? 1);
+    const { program, image } = assemble(lowerGraph(graph, { threads, live, updates }), { threads, macs: 0 });
+    const executor = await Executor.create(program, fillFrom(program, image), { threads, relaxed: options.relaxed });
+    return new TrainingStep(model, executor, options, live);
+  }
+
+  get memory(): Program['memory'] {
+    return this.executor.program.memory;
+  }
+
+  get threads(): number {
+    return this.executor.threads;
+  }
+
+  /** Trains on one batch. Returns the mean loss and the logits before the update, `[N, classes]`. */
+  run(batch: Batch): { loss: number; logits: FloatTensor; outputs: Record<string, FloatTensor> } {
+    this.steps++;
+    const outputs = this.executor.run(this.inputsOf(batch));
+    return { loss: outputs.loss.data[0], logits: outputs.logits, outputs };
+  }
+
+  /** Like {@link run}, kernel by kernel, with the time of each. */
+  profile(batch: Batch): ProfileRow[] {
+    this.steps++;
+    return this.executor.profile(this.inputsOf(batch));
+  }
+
+  private inputsOf({ images, targets, learningRate, seed = this.steps }: Batch): Record<string, Float32Array> {
+    const inputs: Record<string, Float32Array> = {
+      image: images,
+      targets,
+      learning_rate: Float32Array.of(learningRate),
+    };
+    const { optimizer } = this.options;
+    if (optimizer.name === 'adamw') {
+      inputs.corrections = Float32Array.from(optimizer.betas ?? ADAM_BETAS, (beta) => 1 / (1 - beta ** this.steps));
+    }
+    if (this.executor.program.inputs.some(({ name }) => name === 'seed')) inputs.seed = Float32Array.of(seed);
+    return inputs;
+  }
+
+  /** Everything that a later run needs to go on exactly: parameters, statistics, moments, averages, by name; and the number of steps. */
+  state(): { readonly tensors: Map<string, FloatTensor>; readonly steps: number } {
+    const values = this.executor.readState();
+    const tensors = new Map<string, FloatTensor>();
+    for (const [i, { name, shape }] of this.live.entries()) {
+      tensors.set(name as string, { dtype: 'float32', shape, data: values[i] });
+    }
+    return { tensors, steps: this.steps };
+  }
+
+  /** Goes on from a {@link state}. Throws when an array is missing or of another size. */
+  restore(tensors: ReadonlyMap<string, FloatTensor>, steps: number): void {
+    const values = this.live.map(({ name, shape }) => {
+      const data = tensors.get(name as string)?.data;
+      if (data?.length !== sizeOf(shape))
+        throw new GhostkitError(`${name}: the training state does not fit this model`);
+      return data;
+    });
+    this.executor.writeState(values);
+    this.steps = steps;
+  }
+
+  /** Puts the trained values into the model: the parameters as they are, or their averages. */
+  writeTo(model: Module = this.model, which: 'weights' | 'average' = 'weights'): void {
+    const { tensors } = this.state();
+    const prefix = which === 'average' ? AVERAGE : '';
+    model.assign(new Map([...model.namedParameters()].map(([key]) => [key, tensors.get(prefix + key) as FloatTensor])));
+  }
+
+  close(): void {
+    this.executor.close();
+  }
+}
+
+const AVERAGE = 'average.';
+const ADAM_BETAS = [0.9, 0.999] as const;
+
+function buildStep(model: Module, options: TrainingStepOptions) {
+  const { graph, updates: statistics } = trainingForm(trace(model, options));
+  const { logits } = graph.outputs;
+  const targets = input('targets', logits.shape);
+  const loss = crossEntropy(logits, targets);
+
+  const all = [...model.namedParameters()];
+  const trained = all.filter(([name, p]) => p.learnable && (options.trains?.(name) ?? true));
+  const grads = gradients(
+    loss,
+    trained.map(([, p]) => p.value),
+  );
+  const learnt = trained.flatMap(([name, p], i) => {
+    const grad = grads[i];
+    return grad ? [{ name, p, grad }] : [];
+  });
+  const inputs: Record<string, Value> = { ...graph.inputs, targets, learning_rate: input('learning_rate', [1]) };
+  const build = updateBuilder(options, learnt, inputs);
+  const slots: Slot[] = [];
+  const updates = [...learnt.flatMap((l) => build(l, slots)), ...statistics];
+  if (options.averageDecay !== undefined) {
+    for (const [name, p] of all) {
+      const slot = new Slot(AVERAGE + name, p.shape, p.data);
+      slots.push(slot);
+      // Behind the updates, so that it is the new value that is averaged.
+      updates.push(average(parameter(slot), p.value, 1 - options.averageDecay));
+    }
+  }
+  const outputs: Record<string, Value> = { loss, logits };
+  if (options.withGradients) for (const { name, grad } of learnt) outputs[`gradient.${name}`] = grad;
+  const live: ParameterData[] = [...all.map(([, p]) => p), ...slots];
+  return { graph: { inputs, outputs }, live, updates };
+}
+
+interface Learnt {
+  readonly name: string;
+  readonly p: Parameter;
+  readonly grad: Value;
+}
+
+/** How a parameter is updated; makes the arrays that the optimizer keeps beside it. */
+function updateBuilder(options: TrainingStepOptions, learnt: readonly Learnt[], inputs: Record<string, Value>) {
+  const { optimizer, clipNorm, decays, rateOf } = options;
+  const factor =
+    clipNorm === undefined
+      ? constant([1], [1])
+      : apply(
+          clipOp,
+          learnt.map(({ grad }) => grad),
+          { limit: clipNorm },
+        );
+  const rates = new Map<number, Value>();
+  const rate = (name: string) => {
+    const by = rateOf?.(name) ?? 1;
+    const scaled = rates.get(by) ?? (by === 1 ? inputs.learning_rate : mul(inputs.learning_rate, constant([1], [by])));
+    rates.set(by, scaled);
+    return scaled;
+  };
+  if (optimizer.name === 'adamw') inputs.corrections = input('corrections', [2]);
+  return ({ name, p, grad }: Learnt, slots: Slot[]): Value[] => {
+    const slot = (kind: string) => {
+      const made = new Slot(`${kind}.${name}`, p.shape);
+      slots.push(made);
+      return parameter(made);
+    };
+    const weightDecay = (decays?.(name, p.shape) ?? true) ? (optimizer.weightDecay ?? 0) : 0;
+    if (optimizer.name === 'sgd') {
+      const { momentum = 0, nesterov = false } = optimizer;
+      const operands = [p.value, grad, slot('momentum'), rate(name), factor];
+      return [apply(sgdOp, operands, { momentum, nesterov, weightDecay })];
+    }
+    const { betas = ADAM_BETAS, epsilon = 1e-8 } = optimizer;
+    const operands = [
+      p.value,
+      grad,
+      slot('first_moment'),
+      slot('second_moment'),
+      rate(name),
+      inputs.corrections,
+      factor,
+    ];
+    return [apply(adamWOp, operands, { betas, epsilon, weightDecay })];
+  };
+}
