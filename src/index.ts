@@ -17,12 +17,42 @@ export { readCheckpoint } from './formats/checkpoint-file.js';
 export { readSafetensors, type SafetensorsOptions, writeSafetensors } from './formats/safetensors.js';
 export { deploy, optimize } from './graph/passes/deploy.js';
 export type { Graph, Value } from './graph/value.js';
+export { BACKENDS, type Backend } from './headswap/backends.js';
 export { type DetectOptions, detectFaces, FaceDetector, type FaceDetectorOptions } from './headswap/detect/detect.js';
 export type { Face } from './headswap/detect/face.js';
 export { estimateSimilarity, type FivePoints, invertTransform, type Point } from './headswap/geometry.js';
 export { arcfaceTransform, type Crop, cropArcface, cropWide, wideTransform } from './headswap/geometry-crops.js';
 export { type PasteOptions, pasteBack } from './headswap/geometry-paste.js';
 export { warpAffine, warpMask } from './headswap/geometry-warp.js';
+export { SwapNetworks } from './headswap/networks.js';
+export { type PictureInfo, pictureInfo, writePicture } from './headswap/picture-file.js';
+export {
+  STAGES,
+  type Stage,
+  type StageSink,
+  type SwapOptions,
+  type SwapResult,
+  swapHead,
+} from './headswap/pipeline.js';
+export type {
+  Detector,
+  FoundFace,
+  HeadHint,
+  Inpainter,
+  Matting,
+  Plugin,
+  Plugins,
+  Segmenter,
+} from './headswap/plugins.js';
+export { availablePlugins, builtInPlugins } from './headswap/plugins-default.js';
+export { COMPOSITE_SOURCE_TYPE, type Provenance, readProvenance, xmpPacket } from './headswap/provenance.js';
+export { stageFolder, swapProvenance, writeSwap } from './headswap/swap-file.js';
+export { NAMED_WEIGHTS, type SwapWeights } from './headswap/weights.js';
+export { folderWeights } from './headswap/weights-folder.js';
+export { cachedPath, cacheState, imagenetLabels, type Pulled, pull, type Verdict, verify } from './hub/cache.js';
+export { type Downloaded, type DownloadOptions, download } from './hub/download.js';
+export { cacheFolder } from './hub/folders.js';
+export { expandWeights, findWeights, WEIGHTS, type WeightsEntry } from './hub/manifest.js';
 export { DeployedClassifier } from './models/deployed.js';
 export { GhostModule, type GhostModuleOptions } from './models/ghost-module.js';
 export {

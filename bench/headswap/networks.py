@@ -196,7 +196,7 @@ class Decoder(nn.Module):
         self.short3, self.short2 = conv(256, 256, bias=True), conv(128, 128, bias=True)
         self.short1 = conv(64, 128, bias=True)
         self.join3, self.join2 = stage(256, 256, 2), stage(128, 128, 1)
-        self.join1 = nn.Sequential(conv(128, 128, bias=True), nn.LeakyReLU(0.2, True), nn.Conv2d(128, 3, 1, padding=1))
+        self.join1 = nn.Sequential(conv(128, 128, bias=True), nn.LeakyReLU(0.2, True), nn.Conv2d(128, 3, 1))
 
     def forward(self, x):
         one = self.down1(x)

@@ -26,13 +26,13 @@ export async function blender(golden, file) {
   try {
     const results = inferenceOutputs(await net.blend(inputs));
     if (has('train.')) Object.assign(results, trainingOutputs(await net.trainingForward(inputs)));
-    if (has('cycle.')) Object.assign(results, cycleOutputs(net.cycle(inputs)));
-    if (has('fpn')) results.fpn = net.features(source);
+    if (has('cycle.')) Object.assign(results, cycleOutputs(await net.cycle(inputs)));
+    if (has('fpn')) results.fpn = await net.features(source);
     for (const [name, expected] of Object.entries(golden.outputs)) {
       share.compare(name, expected, results[name], { exact: /(^|\.)M_/.test(name) });
     }
   } finally {
-    net.close();
+    await net.close();
   }
   share.need('parameters', golden.parameters?.blender, model.parameterCount());
   return share.verdict();

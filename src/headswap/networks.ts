@@ -68,8 +68,12 @@ export class SwapNetworks {
   }
 
   blender<T>(use: (blender: CompiledBlender) => Promise<T>): Promise<T> {
-    const { threads } = this.options;
-    return this.with('blender', use, async () => CompiledBlender.create(await this.weights.blender(), { threads }));
+    return this.with('blender', use, async () =>
+      CompiledBlender.create(await this.weights.blender(), {
+        threads: this.options.threads,
+        ready: (name, graph) => readyGraph(`blender-${name}`, graph, this.options),
+      }),
+    );
   }
 
   /** Lets go what was kept. */

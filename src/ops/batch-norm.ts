@@ -1,10 +1,13 @@
-import { dataOf } from '../graph/leaves.js';
-import { defineOperator } from '../graph/operator.js';
+import { constant, dataOf } from '../graph/leaves.js';
+import type { Lowering, Place } from '../graph/lowering.js';
+import { defineOperator, type Operator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
 import { formatShape } from '../tensor/tensor.js';
-import { type ActivationName, activate, activationCode, activationOnnx } from './activation.js';
+import { type ActivationName, activate, activationCode, activationGradient, activationOnnx } from './activation.js';
+import { sumTo } from './reduce.js';
+import { reshape } from './reshape.js';
 
 export interface BatchNormAttrs {
   /** Added to the variance. */
@@ -15,7 +18,7 @@ export interface BatchNormAttrs {
 }
 
 /** Batch normalisation with running statistics: inputs `x: [N,C,H,W]` (or `[N,C]`), `weight`, `bias`, `running_mean`, `running_var`: `[C]`. */
-export const batchNormOp = defineOperator<BatchNormAttrs>({
+export const batchNormOp: Operator<BatchNormAttrs> = defineOperator({
   name: 'batch_norm',
   shape([x, ...parameters]) {
     const channels = x[1];
@@ -35,10 +38,28 @@ export const batchNormOp = defineOperator<BatchNormAttrs>({
     });
     return activate(attrs.activation, y);
   },
+  gradient([x, weight, , mean, variance], value, grad) {
+    // The statistics are given, so a batch norm is linear in its input: the gradient is a batch norm without means. Nothing is learnt through the
+    // statistics.
+    const g = activationGradient(value.attrs.activation, value, grad);
+    const all = (v: number) => constant(weight.shape, new Float32Array(weight.shape[0]).fill(v));
+    const zeros = all(0);
+    const linear = (v: Value, by: Value, center: Value) =>
+      apply(batchNormOp, [v, by, zeros, center, variance], { ...value.attrs, activation: 'none' });
+    const channels = x.shape.map((d, i) => (i === 1 ? d : 1));
+    return [
+      linear(g, weight, zeros),
+      reshape(sumTo([g, linear(x, all(1), mean)], channels), weight.shape),
+      reshape(sumTo([g], channels), weight.shape),
+      undefined,
+      undefined,
+    ];
+  },
   lower(value, to) {
     const x = to.view(value.inputs[0]);
     const y = to.view(value);
-    const { scale, shift } = batchNormAffine(value);
+    const known = value.inputs.slice(1).every((v) => dataOf(v) && !to.live(v));
+    const { scale, shift } = known ? affineBefore(value, to) : affineAtRun(value, to);
     to.emit(Opcode.Affine, [
       x,
       x.stride,
@@ -46,8 +67,8 @@ export const batchNormOp = defineOperator<BatchNormAttrs>({
       y.stride,
       y.rows,
       y.channels,
-      to.weights(Float32Array.from(scale)),
-      to.weights(Float32Array.from(shift)),
+      scale,
+      shift,
       activationCode(value.attrs.activation),
     ]);
   },
@@ -60,6 +81,30 @@ export const batchNormOp = defineOperator<BatchNormAttrs>({
     return activationOnnx(value.attrs.activation, to, y);
   },
 });
+
+interface Affine {
+  readonly scale: Place;
+  readonly shift: Place;
+}
+
+function affineBefore(value: Value<BatchNormAttrs>, to: Lowering): Affine {
+  const { scale, shift } = batchNormAffine(value);
+  return { scale: to.weights(Float32Array.from(scale)), shift: to.weights(Float32Array.from(shift)) };
+}
+
+/** Of parameters that change between runs. */
+function affineAtRun({ inputs, attrs }: Value<BatchNormAttrs>, to: Lowering): Affine {
+  const [weight, bias, mean, variance] = inputs.slice(1).map((v) => to.view(v));
+  const { channels } = weight;
+  const statistics = { buffer: to.temporary(2 * channels), offset: 0 };
+  for (const [i, row] of [mean, variance].entries()) {
+    to.emit(Opcode.Copy, [row, channels, { ...statistics, offset: i * channels }, channels, 1, channels]);
+  }
+  const scale = { buffer: to.temporary(channels), offset: 0 };
+  const shift = { buffer: to.temporary(channels), offset: 0 };
+  to.emit(Opcode.BatchNormAffine, [statistics, weight, bias, channels, { float: attrs.epsilon }, scale, shift]);
+  return { scale, shift };
+}
 
 /** The scale and shift per channel that a batch norm with constant parameters amounts to, in double precision. */
 export function batchNormAffine(value: Value<BatchNormAttrs>): { scale: Float64Array; shift: Float64Array } {

@@ -3,6 +3,8 @@ import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
 import { formatShape } from '../tensor/tensor.js';
+import { mul, sub } from './binary.js';
+import { sumTo } from './reduce.js';
 
 /** Softmax over dimension 1 of `[N,C]` or `[N,C,H,W]`. */
 export const softmaxOp = defineOperator<Record<string, never>>({
@@ -29,6 +31,18 @@ export const softmaxOp = defineOperator<Record<string, never>>({
     }
     return y;
   },
+  gradient: ([x], y, grad) => [
+    mul(
+      y,
+      sub(
+        grad,
+        sumTo(
+          [grad, y],
+          x.shape.map((d, i) => (i === 1 ? 1 : d)),
+        ),
+      ),
+    ),
+  ],
   lower(value, to) {
     const x = to.view(value.inputs[0]);
     const y = to.view(value);

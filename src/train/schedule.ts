@@ -58,7 +58,7 @@ function oneCycle(
   const last = total - 1;
   const top = schedule.rise * total - 1;
   return (time) =>
-    time <= top
+    time <= top && top > 0
       ? between(start, lr, time / top)
       : between(lr, start / schedule.endDivisor, Math.min(1, (time - top) / (last - top)));
 }

@@ -82,6 +82,13 @@ describe('learning rates', () => {
     expect([0, 9, 100].map(constant)).toEqual([1, 1, 1]);
   });
 
+  it('a cycle too short to rise has a rate all the same', () => {
+    for (const epochs of [1, 2, 5, 10]) {
+      const rate = learningRate(1, { ...cycle, rise: 0.1, anneal: 'linear' }, { epochs, stepsPerEpoch: 1 });
+      for (let step = 0; step < epochs; step++) expect(rate(step)).toSatisfy((v: number) => v > 0 && v <= 1);
+    }
+  });
+
   it('a warm-up must end', () => {
     const schedule: Schedule = { kind: 'constant', per: 'step', ...warmup, warmupEpochs: 5 };
     expect(() => learningRate(1, schedule, { epochs: 5, stepsPerEpoch: 5 })).toThrow(

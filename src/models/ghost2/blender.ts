@@ -1,9 +1,10 @@
 import { type LoadStateOptions, loadState } from '../../formats/load-state.js';
-import { type CompileOptions, compile } from '../../nn/compile.js';
+import type { Graph } from '../../graph/value.js';
+import { type CompileOptions, compileGraph } from '../../nn/compile.js';
 import { Network } from '../../nn/module.js';
-import type { CompiledModel } from '../../runtime/compiled-model.js';
+import { trace } from '../../nn/trace.js';
 import { GhostkitError } from '../../tensor/error.js';
-import { formatShape, type Tensor } from '../../tensor/tensor.js';
+import { type FloatTensor, formatShape, type Tensor } from '../../tensor/tensor.js';
 import { BlenderDecoder, DECODER_CHANNELS } from './blender-decoder.js';
 import {
   type HeadMasks,
@@ -106,16 +107,29 @@ export interface CycleResult {
   readonly label: Image;
 }
 
+/** A network of one input `image` and one output `logits` that is ready to run, here or in another runtime. */
+export interface BlenderNet {
+  run(inputs: { readonly image: Image }): Record<string, FloatTensor> | Promise<Record<string, FloatTensor>>;
+  close(): void | Promise<void>;
+}
+
+export interface BlenderOptions extends Omit<CompileOptions, 'input' | 'features'> {
+  /** The pictures' height and width. */
+  readonly size?: readonly [number, number];
+  /** Makes the graphs of the features and of the decoder ready to run; by ghostkit where absent. */
+  readonly ready?: (name: 'features' | 'decoder', graph: Graph) => Promise<BlenderNet>;
+}
+
 /** The blender ready to run on pictures of one size. */
 export class CompiledBlender {
   private constructor(
     /** Height and width of the pictures. */
     readonly size: readonly [number, number],
     /** The features' network: input `image`, output `logits`. */
-    readonly featureNet: CompiledModel,
+    readonly featureNet: BlenderNet,
     private readonly reference: ColourReference,
     /** The decoder: input `image`, output `logits`. */
-    readonly decoderNet: CompiledModel,
+    readonly decoderNet: BlenderNet,
   ) {}
 
   /**
@@ -124,38 +138,36 @@ export class CompiledBlender {
    */
   static async create(
     blender: Blender,
-    {
-      size = [512, 512],
-      ...options
-    }: Omit<CompileOptions, 'input' | 'features'> & { size?: readonly [number, number] } = {},
+    { size = [512, 512], ready, ...options }: BlenderOptions = {},
   ): Promise<CompiledBlender> {
     const [height, width] = size;
     if (size.some((d) => !Number.isInteger(d) || d < 32 || d % PYRAMID_SCALE !== 0)) {
       throw new GhostkitError(`blender: height and width must be multiples of 8 from 32 on, got ${formatShape(size)}`);
     }
-    const features = await compile(blender.feature_ext, { ...options, input: [1, 3, height, width] });
-    const decoder = await compile(blender.decoder, { ...options, input: [1, DECODER_CHANNELS, height, width] });
+    const make = ready ?? ((_, graph) => compileGraph(graph, options));
+    const features = await make('features', trace(blender.feature_ext, { input: [1, 3, height, width] }));
+    const decoder = await make('decoder', trace(blender.decoder, { input: [1, DECODER_CHANNELS, height, width] }));
     const [h, w] = [height / PYRAMID_SCALE, width / PYRAMID_SCALE];
     const reference = await ColourReference.create(PYRAMID_CHANNELS, h, w, options);
     return new CompiledBlender(size, features, reference, decoder);
   }
 
   /** The features that are correlated, `[1,256,H/8,W/8]`, of a picture `[1,3,H,W]`. */
-  features(image: Image): Features {
-    return this.featureNet.run({ image }).logits;
+  async features(image: Image): Promise<Features> {
+    return (await this.featureNet.run({ image })).logits;
   }
 
   /** Puts the source's head into the target's picture, as the original does at inference. */
   async blend(inputs: BlendInputs, options: BlendOptions = {}): Promise<BlendResult> {
     this.check(inputs);
     const plans = planParts(inputs.sourceParsing, inputs.targetParsing, options);
-    return this.decode(inputs, this.colour(inputs, plans), options.inpaint);
+    return this.decode(inputs, await this.colour(inputs, plans), options.inpaint);
   }
 
   /** The same as training does: coarser parts, each coloured after the same part of the target, without inpainting. */
   async trainingForward(inputs: BlendInputs): Promise<TrainingResult> {
     this.check(inputs);
-    const colours = this.colour(inputs, planTrainingParts(inputs.sourceParsing, inputs.targetParsing));
+    const colours = await this.colour(inputs, planTrainingParts(inputs.sourceParsing, inputs.targetParsing));
     const result = await this.decode(inputs, colours);
     const [, , h, w] = colours.head.shape;
     const gray = masked(grayOf(inputs), colours.masks.targetDilated);
@@ -163,18 +175,21 @@ export class CompiledBlender {
   }
 
   /** The colours that training compares with the target's own, when the source is the target's picture with other colours. */
-  cycle(inputs: BlendInputs): CycleResult {
+  async cycle(inputs: BlendInputs): Promise<CycleResult> {
     this.check(inputs);
-    const { head, fill, masks } = this.colour(inputs, planTrainingParts(inputs.sourceParsing, inputs.targetParsing));
+    const { head, fill, masks } = await this.colour(
+      inputs,
+      planTrainingParts(inputs.sourceParsing, inputs.targetParsing),
+    );
     const [, , h, w] = head.shape;
     return { generated: sum(head, fill), label: resized(masked(inputs.target, masks.targetDilated), h, w) };
   }
 
   /** Ends the threads; the blender cannot be run any more. */
-  close(): void {
-    this.featureNet.close();
+  async close(): Promise<void> {
+    await this.featureNet.close();
     this.reference.close();
-    this.decoderNet.close();
+    await this.decoderNet.close();
   }
 
   private check({ source, sourceGray, target, sourceParsing, targetParsing, noise = {} }: BlendInputs): void {
@@ -190,12 +205,15 @@ export class CompiledBlender {
   }
 
   /** The colours of the head and of what is to be filled, at the features' size. */
-  private colour(inputs: BlendInputs, plans: readonly PartPlan[]): { head: Image; fill: Image; masks: HeadMasks } {
+  private async colour(
+    inputs: BlendInputs,
+    plans: readonly PartPlan[],
+  ): Promise<{ head: Image; fill: Image; masks: HeadMasks }> {
     const { source, target, sourceParsing, targetParsing, noise } = inputs;
     const masks = headMasks(sourceParsing, targetParsing, noise);
     const recoloured = plans.filter(({ copy }) => !copy);
     const pairs = [...recoloured, { source: masks.fill, target: masks.targetMargin }];
-    const colours = this.reference.run(this.features(source), this.features(target), target, pairs);
+    const colours = this.reference.run(await this.features(source), await this.features(target), target, pairs);
     const fill = colours[recoloured.length];
     const [, , h, w] = fill.shape;
     const picture = resized(source, h, w, { alignCorners: true });
@@ -228,7 +246,7 @@ export class CompiledBlender {
       maskImage(masks.fill),
       headGray,
     ]);
-    const picture = this.decoderNet.run({ image }).logits;
+    const picture = (await this.decoderNet.run({ image })).logits;
     return { picture, headColours, fillColours, background, headGray, masks, reference: sum(head, fill) };
   }
 }
