@@ -1,4 +1,4 @@
-import { BinaryOperator } from './opcodes';
+import { Activation, BinaryOperator } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
 
@@ -8,6 +8,9 @@ function arg(p: usize, i: i32): i32 {
   return load<i32>(p + (i << 2));
 }
 
+/** Rows that are passed over for every four channels: they stay in the cache. */
+const BLOCK: i32 = 64;
+
 /**
  * `activation(x * scale + shift)` by channel.
  * Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 scale, 7 shift, 8 activation.
@@ -15,19 +18,31 @@ function arg(p: usize, i: i32): i32 {
 export function affine(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4);
   const channels = arg(p, 5);
-  const scale = <usize>arg(p, 6);
-  const shift = <usize>arg(p, 7);
-  const activation = arg(p, 8);
-  const end = last(rows, 1, tid, threads);
-  for (let row = first(rows, 1, tid, threads); row < end; row++) {
-    const x = <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4);
-    const y = <usize>arg(p, 2) + <usize>(row * arg(p, 3) * 4);
-    for (let c = 0; c < channels; c += 4) {
-      const at = <usize>c << 2;
-      const v = madd(v128.load(x + at), v128.load(scale + at), v128.load(shift + at));
-      storeLanes(y + at, activate(v, activation), channels - c);
-    }
+  const end = last(rows, BLOCK, tid, threads);
+  for (let row = first(rows, BLOCK, tid, threads); row < end; row += BLOCK) {
+    for (let c = 0; c < channels; c += 4) affineBlock(p, row, min(BLOCK, end - row), c);
   }
+}
+
+/** Four channels of a block of rows. */
+function affineBlock(p: usize, row: i32, count: i32, c: i32): void {
+  const at = <usize>c << 2;
+  const strideX = <usize>arg(p, 1) << 2;
+  const strideY = <usize>arg(p, 3) << 2;
+  const scale = v128.load(<usize>arg(p, 6) + at);
+  const shift = v128.load(<usize>arg(p, 7) + at);
+  const activation = arg(p, 8);
+  const lanes = arg(p, 5) - c;
+  let x = <usize>arg(p, 0) + <usize>row * strideX + at;
+  let y = <usize>arg(p, 2) + <usize>row * strideY + at;
+  if (lanes < 4 || activation > Activation.Relu) {
+    for (; count > 0; count--, x += strideX, y += strideY) {
+      storeLanes(y, activate(madd(v128.load(x), scale, shift), activation), lanes);
+    }
+    return;
+  }
+  const low = f32x4.splat(activation == Activation.Relu ? 0 : -Infinity);
+  for (; count > 0; count--, x += strideX, y += strideY) v128.store(y, f32x4.pmax(madd(v128.load(x), scale, shift), low));
 }
 
 /** Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 activation. */
@@ -115,10 +130,27 @@ export function binary(p: usize, tid: i32, threads: i32): void {
 function binaryRow(
   a: usize, stepA: i32, b: usize, stepB: i32, y: usize, from: i32, to: i32, operator: i32, activation: i32,
 ): void {
-  for (let c = from; c < to; c += 4) {
+  let c = from;
+  if (stepA == 1 && stepB == 1 && activation <= Activation.Relu && operator <= BinaryOperator.Multiply) {
+    c += denseRow(a + (<usize>c << 2), b + (<usize>c << 2), y + (<usize>c << 2), to - c, operator, activation);
+  }
+  for (; c < to; c += 4) {
     const v = combine(gather(a, c, stepA, to), gather(b, c, stepB, to), operator);
     storeLanes(y + (<usize>c << 2), activate(v, activation), to - c);
   }
+}
+
+/** Sums or products of neighbours, in whole vectors; returns how many. */
+function denseRow(a: usize, b: usize, y: usize, count: i32, operator: i32, activation: i32): i32 {
+  const whole = count & ~3;
+  const low = f32x4.splat(activation == Activation.Relu ? 0 : -Infinity);
+  const end = y + (<usize>whole << 2);
+  if (operator == BinaryOperator.Add) {
+    for (; y < end; a += 16, b += 16, y += 16) v128.store(y, f32x4.pmax(f32x4.add(v128.load(a), v128.load(b)), low));
+  } else {
+    for (; y < end; a += 16, b += 16, y += 16) v128.store(y, f32x4.pmax(f32x4.mul(v128.load(a), v128.load(b)), low));
+  }
+  return whole;
 }
 
 /** Four values from `x[c * step]` on; only lanes before `to` are read where they are not neighbours. */

@@ -5,7 +5,7 @@ import { affine, binary, prelu, unary } from './elementwise';
 import { fewOutputs } from './few-outputs';
 import { instanceNorm, instanceStatistics } from './instance-norm';
 import { copy, toChannelsFirst, toChannelsLast } from './layout';
-import { Opcode } from './opcodes';
+import { CallFlag, Opcode } from './opcodes';
 import { globalAveragePool, pool } from './pool';
 import { resize } from './resize';
 import { softmax } from './softmax';
@@ -18,13 +18,17 @@ import { winograd } from './winograd';
 
 /** Runs the calls between `at` and `end`. */
 export function run(at: usize, end: usize, tid: i32, threads: i32, sync: usize, mayWait: i32): void {
+  let met = true;
   while (at < end) {
     const opcode = load<i32>(at);
     const args = at + 8;
-    call(opcode, args, tid, threads);
+    call(opcode & ~CallFlag.Alone, args, tid, threads);
     at = args + ((<usize>load<i32>(at, 4)) << 2);
-    if (ASC_FEATURE_THREADS) arrive(sync, threads, mayWait);
+    met = (opcode & CallFlag.Alone) == 0;
+    if (ASC_FEATURE_THREADS && met) arrive(sync, threads, mayWait);
   }
+  // Whoever called is told that all threads are done.
+  if (ASC_FEATURE_THREADS && !met) arrive(sync, threads, mayWait);
 }
 
 function call(opcode: i32, args: usize, tid: i32, threads: i32): void {

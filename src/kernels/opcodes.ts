@@ -30,7 +30,6 @@ export enum Opcode {
   ConvWeightGradientEnd,
   DepthwiseWeightGradient,
   DepthwiseWeightGradientEnd,
-  DepthwiseInputGradient,
   PackPanels,
   PackDepthwise,
   Dilate,
@@ -46,6 +45,11 @@ export enum Opcode {
   Dropout,
   PoolGradient,
   FewOutputs,
+}
+
+export enum CallFlag {
+  /** Set in a call's number when no later call needs another thread's share of it: the threads then do not meet behind it. */
+  Alone = 0x10000,
 }
 
 export enum Activation {

@@ -102,6 +102,17 @@ export function activationGradient(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 6);
   const channels = arg(p, 7);
   const activation = arg(p, 8);
+  if (arg(p, 1) == channels && arg(p, 3) == channels && arg(p, 5) == channels) {
+    // Without gaps the rows are one long one, shared in whole vectors.
+    const from = first(rows * channels, 16, tid, threads);
+    const to = last(rows * channels, 16, tid, threads);
+    for (let i = from; i < to; i += 4) {
+      const at = <usize>i << 2;
+      const g = v128.load(<usize>arg(p, 2) + at);
+      storeLanes(<usize>arg(p, 4) + at, slope(v128.load(<usize>arg(p, 0) + at), g, activation), to - i);
+    }
+    return;
+  }
   const end = last(rows, 1, tid, threads);
   for (let row = first(rows, 1, tid, threads); row < end; row++) {
     const x = <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4);
@@ -114,12 +125,17 @@ export function activationGradient(p: usize, tid: i32, threads: i32): void {
   }
 }
 
+// @ts-expect-error: decorator
+@inline
 function slope(x: v128, g: v128, activation: i32): v128 {
+  if (activation == Activation.Relu) return v128.and(g, f32x4.gt(x, f32x4.splat(0)));
+  return rareSlope(x, g, activation);
+}
+
+function rareSlope(x: v128, g: v128, activation: i32): v128 {
   const zero = f32x4.splat(0);
   const one = f32x4.splat(1);
   switch (activation) {
-    case Activation.Relu:
-      return v128.and(g, f32x4.gt(x, zero));
     case Activation.Relu6:
       return v128.and(g, v128.and(f32x4.gt(x, zero), f32x4.lt(x, f32x4.splat(6))));
     case Activation.HardSigmoid:

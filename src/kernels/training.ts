@@ -1,5 +1,5 @@
 import { Opcode } from './opcodes';
-import { convWeightGradient, convWeightGradientEnd, depthwiseInputGradient, depthwiseWeightGradient, depthwiseWeightGradientEnd } from './train-conv';
+import { convWeightGradient, convWeightGradientEnd, depthwiseWeightGradient, depthwiseWeightGradientEnd } from './train-conv';
 import { activationGradient, crossEntropy, crossEntropyGradient, sumTo } from './train-loss';
 import { batchMoments, batchMomentsEnd, batchNormAffine, batchNormInputGradient, batchNormSums, sumChunks } from './train-norm';
 import { dilate, packDepthwise, packPanels } from './train-pack';
@@ -29,8 +29,6 @@ export function trainingCall(opcode: i32, args: usize, tid: i32, threads: i32): 
       return depthwiseWeightGradient(args, tid, threads);
     case Opcode.DepthwiseWeightGradientEnd:
       return depthwiseWeightGradientEnd(args, tid, threads);
-    case Opcode.DepthwiseInputGradient:
-      return depthwiseInputGradient(args, tid, threads);
     case Opcode.PackPanels:
       return packPanels(args, tid, threads);
     case Opcode.PackDepthwise:

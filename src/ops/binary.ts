@@ -47,21 +47,30 @@ export const binaryOp: Operator<BinaryAttrs> = defineOperator({
   lower(value, to) {
     const y = to.view(value);
     const [n, c, h, w] = imageShape(value.shape, value.shape.length);
-    const operand = (v: Value) => {
-      const view = to.view(v);
-      return [view, ...storedStrides(v.shape, value.shape.length, view)];
-    };
+    const operands = value.inputs.map((v) => to.view(v));
+    const codes = [rules[value.attrs.kind].code, activationCode(value.attrs.activation)];
+    const dense = (view: View, i: number) =>
+      view.stride === view.channels && sameShape(value.inputs[i].shape, value.shape);
+    if (operands.every(dense) && y.stride === y.channels) {
+      // Without gaps and broadcasting, everything is one long row.
+      const row = [0, 0, 0, 1];
+      to.emit(Opcode.Binary, [
+        ...operands.flatMap((view) => [view, ...row]),
+        y,
+        ...row,
+        1,
+        1,
+        1,
+        n * c * h * w,
+        ...codes,
+      ]);
+      return;
+    }
+    const strides = (shape: Shape, view: View) => [view, ...storedStrides(shape, value.shape.length, view)];
     to.emit(Opcode.Binary, [
-      ...operand(value.inputs[0]),
-      ...operand(value.inputs[1]),
-      y,
-      ...storedStrides(value.shape, value.shape.length, y),
-      n,
-      h,
-      w,
-      c,
-      rules[value.attrs.kind].code,
-      activationCode(value.attrs.activation),
+      ...operands.flatMap((view, i) => strides(value.inputs[i].shape, view)),
+      ...strides(value.shape, y),
+      ...[n, h, w, c, ...codes],
     ]);
   },
   onnx(value, to) {

@@ -53,19 +53,19 @@ export function lowerInputGradient(value: Value<ConvGradientAttrs>, to: Lowering
   const [gradient, weight] = value.inputs;
   const { groups, stride } = value.attrs;
   const strided = stride[0] !== 1 || stride[1] !== 1;
-  if (!isDepthwise(weight.shape, groups)) {
-    const spread = strided
-      ? dilated(value, to)
-      : { view: to.view(gradient), height: gradient.shape[2], width: gradient.shape[3] };
-    for (let group = 0; group < groups; group++) lowerDense(value, group, spread, to);
-  } else if (strided) lowerStridedDepthwise(value, to);
-  else lowerDepthwise(value, to);
+  const spread = strided ? dilated(value, to) : undilated(gradient, to);
+  if (isDepthwise(weight.shape, groups)) lowerDepthwise(value, spread, to);
+  else for (let group = 0; group < groups; group++) lowerDense(value, group, spread, to);
 }
 
 interface Spread {
   readonly view: View;
   readonly height: number;
   readonly width: number;
+}
+
+function undilated(gradient: Value, to: Lowering): Spread {
+  return { view: to.view(gradient), height: gradient.shape[2], width: gradient.shape[3] };
 }
 
 /** The output's gradient with zeros between its pixels: the gradient of a strided convolution is then that of stride 1. */
@@ -120,28 +120,14 @@ function lowerDense(value: Value<ConvGradientAttrs>, group: number, spread: Spre
   ]);
 }
 
-function lowerDepthwise(value: Value<ConvGradientAttrs>, to: Lowering): void {
-  const [gradient, weight] = value.inputs;
+function lowerDepthwise(value: Value<ConvGradientAttrs>, { view: g, height, width }: Spread, to: Lowering): void {
+  const [, weight] = value.inputs;
   const [n, channels, h, w] = value.shape;
-  const g = to.view(gradient);
   const y = to.view(value);
   to.emit(Opcode.Depthwise, [
-    ...[g, g.stride, y, y.stride, n, gradient.shape[2], gradient.shape[3], channels, h, w],
+    ...[g, g.stride, y, y.stride, n, height, width, channels, h, w],
     ...[weight.shape[2], weight.shape[3], 1, 1, ...turnedPadding(value), ...value.attrs.dilation],
     depthwiseWeights(weight, undefined, true, to),
     ...[to.zeros(channels), 0, 0],
-  ]);
-}
-
-function lowerStridedDepthwise(value: Value<ConvGradientAttrs>, to: Lowering): void {
-  const [gradient, weight] = value.inputs;
-  const [n, channels, h, w] = value.shape;
-  const { stride, padding, dilation } = value.attrs;
-  const g = to.view(gradient);
-  const y = to.view(value);
-  to.emit(Opcode.DepthwiseInputGradient, [
-    ...[y, y.stride, g, g.stride, n, h, w, channels, gradient.shape[2], gradient.shape[3]],
-    ...[weight.shape[2], weight.shape[3], ...stride, padding[0], padding[1], ...dilation],
-    depthwiseWeights(weight, undefined, false, to),
   ]);
 }

@@ -23,7 +23,11 @@ export const dropoutTrainOp: Operator<{ p: number; salt: number }> = defineOpera
     const pixels = shape.length === 4 ? shape[2] * shape[3] : 1;
     return x.data.map((v, i) => {
       // Elements count in the order in which they are stored: channels last.
-      const [image, channel, pixel] = [Math.floor(i / (channels * pixels)), Math.floor(i / pixels) % channels, i % pixels];
+      const [image, channel, pixel] = [
+        Math.floor(i / (channels * pixels)),
+        Math.floor(i / pixels) % channels,
+        i % pixels,
+      ];
       const at = (image * pixels + pixel) * channels + channel;
       return mixed((Math.imul(at, WEYL) + start) | 0) >>> 8 < share * 2 ** 24 ? 0 : v / (1 - share);
     });

@@ -14,6 +14,8 @@ export interface Call {
   readonly args: readonly Arg[];
   /** What the call computes, for profiles: the operator and its result's shape. */
   readonly label: string;
+  /** Whether the threads need not meet behind the call. */
+  alone?: boolean;
 }
 
 /** A graph input or output as the host sees it: row-major (NCHW) floats in one buffer. */
@@ -76,6 +78,9 @@ class GraphLowerer implements Lowering {
       if (!this.views.has(value) && value.op.alias?.(value, this)) continue;
       if (!value.op.lower) throw new GhostkitError(`${value.op.name} cannot be run: it has no kernel`);
       value.op.lower(value, this);
+      // Updates are element-wise, and the threads' shares of equally many elements are the same: even an average of what was just updated
+      // needs no other thread's share.
+      if (value.op.update) this.calls[this.calls.length - 1].alone = true;
     }
     const outputs = Object.entries(this.graph.outputs).map(([name, value]) => this.lowerOutput(name, value));
     this.zeroBuffer.data = new Float32Array(this.zeroBuffer.floats);

@@ -1,4 +1,5 @@
 import type { Arg, Buffer } from '../graph/lowering.js';
+import { CallFlag } from '../kernels/opcodes.js';
 import type { Shape } from '../tensor/tensor.js';
 import type { LoweredGraph, Port } from './lower.js';
 import { ALIGNMENT, align, type Lifetime, planMemory } from './memory-plan.js';
@@ -124,9 +125,9 @@ function encode({ calls }: LoweredGraph, addresses: ReadonlyMap<Buffer, number>,
     else if ('float' in arg) floats[at++] = arg.float;
     else words[at++] = addressOf(addresses, arg.buffer) + arg.offset * 4;
   };
-  for (const { opcode, args, label } of calls) {
+  for (const { opcode, args, label, alone } of calls) {
     starts.push({ start: at, label });
-    words[at++] = opcode;
+    words[at++] = alone ? opcode | CallFlag.Alone : opcode;
     words[at++] = args.length;
     args.forEach(put);
   }
