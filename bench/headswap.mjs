@@ -95,6 +95,7 @@ export async function run(values, log) {
       processes.push({ runtime, ...started, times: [], peakMemoryMB: 0 });
       log(`${runtime} is ready after ${rounded(started.ready.ms / 1000, 1)} s${noteOf(started.ready)}`);
     }
+    if (processes.length === 0) return [];
     // In turns, so that the machine's moods hit all alike; the first round warms everything up.
     for (let round = -1; round < runs; round++) {
       for (const each of round % 2 ? [...processes].reverse() : processes) {

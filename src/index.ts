@@ -69,6 +69,8 @@ export { type GeneratedHead, Generator, type GeneratorOptions } from './models/g
 export { IResNet, type IResNetOptions } from './models/ghost2/iresnet.js';
 export { MobileNetV2, type MobileNetV2Options } from './models/ghost2/mobilenetv2.js';
 export { ResNeXt, type ResNeXtOptions } from './models/ghost2/resnext.js';
+export { ghostResnet50, ghostResnet56, ghostVgg16 } from './models/ghostified.js';
+export { type GhostifyLayer, type GhostifyOptions, ghostify } from './models/ghostify.js';
 export { GhostBottleneck, type GhostBottleneckOptions, GhostNet, ghostnet } from './models/ghostnet.js';
 export { type Form, guessModel, identify, type LoadedModel, metadataOf } from './models/identify.js';
 export { type MobileNetV3Options, mobilenetV3Large, mobilenetV3Small } from './models/mobilenetv3.js';
@@ -92,7 +94,18 @@ export {
   type RepGhostNetOptions,
   repghostnet,
 } from './models/repghostnet.js';
+export {
+  CifarResNet,
+  ResNet,
+  type ResNetOptions,
+  resnet18,
+  resnet34,
+  resnet50,
+  resnet56,
+  resnet101,
+} from './models/resnet.js';
 export { graphStats, type ModelStats, modelStats } from './models/stats.js';
+export { Vgg, type VggOptions, vgg16 } from './models/vgg.js';
 export { type CompileOptions, compile, compileGraph, compileToBytes } from './nn/compile.js';
 export * from './nn/layers.js';
 export { Module, Network, Parameter } from './nn/module.js';

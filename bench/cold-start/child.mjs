@@ -14,7 +14,7 @@ async function floats(name) {
 
 const starts = {
   async ghostkit(image) {
-    const { loadCompiled } = await import('../../dist/runtime/compiled-file.js');
+    const { loadCompiled } = await import('../../dist/runtime/web.js');
     const net = await loadCompiled(file('model.ghost.safetensors'));
     return net.run({ image }).logits.data;
   },

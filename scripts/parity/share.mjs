@@ -1,12 +1,14 @@
 /**
- * Compares outputs of which a few values may be anything: at least `share` of those given must be within `bound`, and their mean deviation
- * within `meanBound`.
+ * Compares outputs of which a few values may be anything: of all the values given at least `share` must be within `bound`, and their mean
+ * deviation within `meanBound`.
  */
 export class Share {
   maxError = 0;
-  compared = 0;
   problems = [];
   outputs = {};
+  compared = 0;
+  within = 0;
+  total = 0;
 
   constructor({ bound, share, meanBound = Number.POSITIVE_INFINITY }) {
     this.bound = bound;
@@ -14,21 +16,26 @@ export class Share {
     this.meanBound = meanBound;
   }
 
-  /** Takes a result `{shape, data}` and the golden output it should be; `exact` allows no deviation at all. */
+  get meanError() {
+    return this.total / this.compared;
+  }
+
+  /** Takes a result `{shape, data}` and the golden output it should be; `exact` allows no deviation at all, and does not count. */
   compare(where, expected, result, { exact = false } = {}) {
     const errors = errorsOf(where, expected, result);
+    // A deviation that is not a number stays the worst.
     const worst = errors.reduce((a, b) => Math.max(a, b), 0);
-    const mean = errors.reduce((a, b) => a + b, 0) / errors.length;
-    const within = errors.filter((e) => e <= this.bound).length / errors.length;
+    const within = errors.filter((e) => e <= this.bound).length;
+    const total = errors.reduce((a, b) => a + b, 0);
     this.maxError = Math.max(this.maxError, worst);
-    this.outputs[where] = { within, meanError: mean };
-    this.compared++;
+    this.outputs[where] = { within: within / errors.length, meanError: total / errors.length };
     if (exact) {
       if (worst !== 0) this.problems.push(`${where} is off by ${worst}, it must be exact`);
       return;
     }
-    if (!(within >= this.share)) this.problems.push(`${where}: ${percent(within)} are within ${this.bound}`);
-    if (!(mean <= this.meanBound)) this.problems.push(`${where}: the mean deviation is ${mean}`);
+    this.compared += errors.length;
+    this.within += within;
+    this.total += total;
     for (const [name, measured] of Object.entries(momentsOf(result.data))) {
       const off = Math.abs(measured - (expected[name] ?? measured));
       if (!(off <= this.bound)) this.problems.push(`${where}: the ${name} is off by ${off}`);
@@ -41,11 +48,16 @@ export class Share {
   }
 
   verdict() {
-    const { maxError, bound, problems, outputs } = this;
+    const { maxError, bound, meanError, outputs } = this;
+    const within = this.within / this.compared;
+    const problems = [...this.problems];
     if (this.compared === 0) problems.push('no output to compare');
+    else if (!(within >= this.share))
+      problems.push(`only ${(100 * within).toFixed(2)} % of the values are within ${bound}`);
+    if (!(meanError <= this.meanBound)) problems.push(`the mean deviation is ${meanError}`);
     const ok = problems.length === 0;
     const error = ok ? {} : { error: problems.join('; ') };
-    return { maxError: Number.isFinite(maxError) ? maxError : null, bound, ok, ...error, outputs };
+    return { maxError: Number.isFinite(maxError) ? maxError : null, bound, ok, ...error, within, meanError, outputs };
   }
 }
 
@@ -67,5 +79,3 @@ function momentsOf(data) {
   const std = Math.sqrt(data.reduce((a, b) => a + (b - mean) ** 2, 0) / data.length);
   return { mean, std };
 }
-
-const percent = (share) => `${(100 * share).toFixed(2)} % of the values`;

@@ -29,6 +29,15 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
+/** Parses an option that may be zero. */
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError('It must be a whole number.');
+  }
+  return value;
+}
+
 /** Which weights to take of a training checkpoint that holds two sets. */
 export const preferOption = (): Option =>
   new Option('--prefer <which>', 'which weights of a checkpoint that also has averaged ones').choices(['ema', 'model']);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { Option } from 'commander';
 import { loadImage } from '../data/image.js';
 import type { RgbImage } from '../data/resample.js';
-import { IMAGENET, type Preprocessing, toTensor } from '../data/transform.js';
+import { type Preprocessing, toTensor } from '../data/transform.js';
 import { printable } from '../formats/text.js';
 import { imagenetLabels, requireCached } from '../hub/cache.js';
 import { WEIGHTS } from '../hub/manifest.js';
@@ -12,7 +12,7 @@ import { GhostkitError } from '../tensor/error.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
-import { entryFor, isModelName, loadModel } from './model-source.js';
+import { entryFor, isModelName, loadModel, preprocessingFor } from './model-source.js';
 import { formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
 import { expandPictures, type Picture } from './pictures.js';
 import { progress } from './progress.js';
@@ -22,7 +22,7 @@ interface PredictOptions extends CommonOptions {
   labels?: string;
   top: number;
   threads: number;
-  size: number;
+  size?: number;
   interpolation?: Preprocessing['interpolation'];
   batch: number;
   prefer?: 'ema' | 'model';
@@ -140,7 +140,7 @@ async function predict(io: Io, args: readonly string[], options: PredictOptions)
   const { name, pictures: given } = splitArguments(args, options.weights);
   const weights = options.weights ?? (await cachedWeights(name as string));
   const source = await loadModel(weights, { name, prefer: options.prefer });
-  const { model, entry } = source;
+  const { model } = source;
   if (model.inChannels !== 3) {
     throw new GhostkitError(`${weights}: the model takes ${model.inChannels} channels, pictures have 3`);
   }
@@ -148,14 +148,9 @@ async function predict(io: Io, args: readonly string[], options: PredictOptions)
     ? await readLabels(options.labels, model.numClasses)
     : (source.labels ?? (options.weights ? undefined : await imagenetLabels()));
   const pictures = await expandPictures(given);
-  const preprocessing: Preprocessing = {
-    ...IMAGENET,
-    size: options.size,
-    // As each paper's own code evaluates.
-    interpolation: options.interpolation ?? (entry.family === 'ghostnet' ? 'bilinear' : 'bicubic'),
-  };
+  const preprocessing = preprocessingFor(source, options);
   const batch = Math.min(options.batch, pictures.length);
-  const input = [batch, 3, options.size, options.size];
+  const input = [batch, 3, preprocessing.size, preprocessing.size];
   const net = await compile(model, { input, threads: options.threads });
   const results: Prediction[] = [];
   const bar = progress(io.err, 'pictures', pictures.length);
@@ -183,12 +178,16 @@ export const predictCommand: CommandFactory = (io, exit) =>
     .option('--labels <file>', 'names of the classes: one a line, or a JSON array or object')
     .option('--top <k>', 'how many classes to show', positiveInteger, 5)
     .option('--threads <n>', 'threads that share the work', positiveInteger, 1)
-    .option('--size <pixels>', 'side of the square that the network sees', positiveInteger, IMAGENET.size)
+    .option(
+      '--size <pixels>',
+      'side of the square that the network sees (default: as it was trained, else 224)',
+      positiveInteger,
+    )
     .addOption(
-      new Option('--interpolation <kind>', "how pictures are resized (default: as in the network's paper)").choices([
-        'bilinear',
-        'bicubic',
-      ]),
+      new Option(
+        '--interpolation <kind>',
+        "how pictures are resized (default: as it was trained, else as in the network's paper)",
+      ).choices(['bilinear', 'bicubic']),
     )
     .option('--batch <n>', 'pictures that are computed together', positiveInteger, 1)
     .addOption(preferOption())

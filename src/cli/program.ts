@@ -3,11 +3,14 @@ import { Command } from 'commander';
 import { benchCommand } from './bench.js';
 import { convertCommand } from './convert.js';
 import { explainError } from './errors.js';
+import { evalCommand } from './eval.js';
+import { finetuneCommand } from './finetune.js';
 import { infoCommand } from './info.js';
 import { modelsCommand } from './models.js';
 import type { Io } from './output.js';
 import { predictCommand } from './predict.js';
 import { swapCommand } from './swap.js';
+import { trainCommand } from './train.js';
 import { weightsCommand } from './weights.js';
 
 const COMMANDS = [
@@ -15,6 +18,9 @@ const COMMANDS = [
   infoCommand,
   convertCommand,
   predictCommand,
+  trainCommand,
+  finetuneCommand,
+  evalCommand,
   benchCommand,
   weightsCommand,
   swapCommand,

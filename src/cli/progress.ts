@@ -13,9 +13,12 @@ export interface Progress {
   clear(): void;
 }
 
-function remaining(ms: number): string {
-  const seconds = Math.ceil(ms / 1000);
-  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+/** A time as a person waits for it. */
+export function formatSeconds(time: number): string {
+  const seconds = Math.ceil(time);
+  if (seconds < 90) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
 }
 
 /**
@@ -39,7 +42,7 @@ export function progress(
       shown = true;
       const filled = Math.round((BAR_WIDTH * done) / total);
       const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
-      const left = done > 0 ? `  ${remaining(((now - began) / done) * (total - done))} left` : '';
+      const left = done > 0 ? `  ${formatSeconds(((now - began) / 1000 / done) * (total - done))} left` : '';
       sink.write(`${CLEAR_LINE}${label} ${bar} ${format(done)}/${format(total)}${left}`);
     },
     clear() {

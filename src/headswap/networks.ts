@@ -34,7 +34,7 @@ interface Closable {
   close(): void | Promise<void>;
 }
 
-/** What was made, without what it was made of: the weights as they were before they were packed. */
+/** What was made, without what it was made of: weights before they were packed, pictures between stages. */
 async function collected<T>(made: Promise<T>): Promise<T> {
   const result = await made;
   await collectGarbage();
@@ -91,7 +91,7 @@ export class SwapNetworks {
     if (this.options.keep) {
       const net = (this.kept.get(name) as Promise<N> | undefined) ?? collected(make());
       this.kept.set(name, net);
-      return use(await net);
+      return collected(use(await net));
     }
     const net = await collected(make());
     try {

@@ -7,7 +7,7 @@ import { exp, madd } from './vector';
 // thread at any time.
 
 /** Keeps a pixel without features from being divided by zero; the original's. */
-const EPSILON: f64 = 1e-8;
+const EPSILON: f32 = 1e-8;
 /** Floats from one packed pixel's values to the next one's. */
 const VALUES: usize = 4;
 const ROWS: i32 = 4;
@@ -39,20 +39,21 @@ function nextChosen(mask: usize, pixel: i32): i32 {
   return pixel;
 }
 
-/** Writes `(x - mean) / (|x| + epsilon)`, `step` bytes from element to element. */
+/**
+ * Writes `(x - mean) / (|x| + epsilon)`, `step` bytes from element to element. The squares are summed one after another in single precision, as
+ * the products are: under the temperature of the original the last digits count, and these are PyTorch's.
+ */
 function normalize(x: usize, channels: i32, y: usize, step: usize): void {
   let sum: f64 = 0;
-  let squares: f64 = 0;
+  let squares: f32 = 0;
   for (let c = 0; c < channels; c++) {
-    const v = <f64>load<f32>(x + (<usize>c << 2));
-    sum += v;
+    const v = load<f32>(x + (<usize>c << 2));
+    sum += <f64>v;
     squares += v * v;
   }
-  const mean = sum / <f64>channels;
-  const factor = 1 / (sqrt(squares) + EPSILON);
-  for (let c = 0; c < channels; c++, y += step) {
-    store<f32>(y, <f32>((<f64>load<f32>(x + (<usize>c << 2)) - mean) * factor));
-  }
+  const mean = <f32>(sum / <f64>channels);
+  const norm = sqrt(squares) + EPSILON;
+  for (let c = 0; c < channels; c++, y += step) store<f32>(y, (load<f32>(x + (<usize>c << 2)) - mean) / norm);
 }
 
 /**

@@ -1,9 +1,9 @@
 import type { Value } from '../graph/value.js';
 import { batchNorm, conv2d, ReLU, type Sequential, sequential } from '../nn/layers.js';
 import { Module } from '../nn/module.js';
+import type { Conv2dOptions } from '../ops/index.js';
 import * as ops from '../ops/index.js';
-import { GhostkitError } from '../tensor/error.js';
-import { needOddKernel } from './options.js';
+import { needOddKernel, needRatio } from './options.js';
 
 export interface GhostModuleOptions {
   /** Kernel of the primary convolution; default 1. */
@@ -13,9 +13,15 @@ export interface GhostModuleOptions {
   /** The paper's d: kernel of the cheap operation, odd; default 3. */
   dwKernel?: number;
   /** Stride of the primary convolution; default 1. */
-  stride?: number;
+  stride?: Conv2dOptions['stride'];
+  /** Zeros around the input of the primary convolution; by default as many as keep the size of the image at stride 1. */
+  padding?: Conv2dOptions['padding'];
+  /** Dilation of the primary convolution; default 1. */
+  dilation?: Conv2dOptions['dilation'];
   /** Whether both convolutions end in a ReLU; default true. */
   relu?: boolean;
+  /** Of both batch norms; PyTorch's defaults where absent. */
+  norm?: { epsilon?: number; momentum?: number };
 }
 
 /**
@@ -33,23 +39,23 @@ export class GhostModule extends Module {
   constructor(
     inChannels: number,
     readonly outChannels: number,
-    { kernel = 1, ratio = 2, dwKernel = 3, stride = 1, relu = true }: GhostModuleOptions = {},
+    options: GhostModuleOptions = {},
   ) {
     super();
-    if (!Number.isInteger(ratio) || ratio < 2) {
-      throw new GhostkitError(`GhostModule: ratio must be an integer of at least 2, got ${ratio}`);
-    }
+    const { kernel = 1, ratio = 2, dwKernel = 3, relu = true, norm } = options;
+    const { stride = 1, padding = Math.floor(kernel / 2), dilation = 1 } = options;
+    needRatio('GhostModule', ratio);
     needOddKernel('GhostModule', dwKernel);
     const intrinsic = Math.ceil(outChannels / ratio);
     const ghosts = intrinsic * (ratio - 1);
     this.primary_conv = sequential(
-      conv2d(inChannels, intrinsic, kernel, { stride, padding: Math.floor(kernel / 2) }),
-      batchNorm(intrinsic),
+      conv2d(inChannels, intrinsic, kernel, { stride, padding, dilation }),
+      batchNorm(intrinsic, norm),
       relu && new ReLU(),
     );
     this.cheap_operation = sequential(
       conv2d(intrinsic, ghosts, dwKernel, { padding: Math.floor(dwKernel / 2), groups: intrinsic }),
-      batchNorm(ghosts),
+      batchNorm(ghosts, norm),
       relu && new ReLU(),
     );
   }

@@ -22,6 +22,7 @@ const OPTIONS = z.strictObject({
   width: z.number().positive().max(10).optional(),
   reparam: z.enum(['bn', 'identity', 'bn+identity', 'none', 'merged']).optional(),
   epsilon: z.number().positive().max(1).optional(),
+  stemStride: z.int().min(1).max(8).optional(),
 });
 
 type State = ReadonlyMap<string, Tensor>;
@@ -108,10 +109,10 @@ const WIDTHS = Array.from({ length: 60 }, (_, i) => (i + 1) / 20);
 export function guessModel(state: State, metadata: Metadata = {}): Guess | undefined {
   const form = formIn(metadata);
   const named = metadata[METADATA.model];
-  const entry = named === undefined ? undefined : listModels().find(({ name }) => name === named);
+  const entry = named === undefined ? undefined : listModels({ all: true }).find(({ name }) => name === named);
   if (entry) return { entry, options: optionsIn(metadata), form };
   if (form === 'deploy') return undefined;
-  const candidates = listModels().flatMap((entry) => guessesOf(entry, form, state));
+  const candidates = listModels({ all: true }).flatMap((entry) => guessesOf(entry, form, state));
   const exact = candidates.find((guess) => isOf(guess, state));
   if (exact) return exact;
   const families = candidates.filter((guess) => guess.entry.width === 1 && isOf(guess, state, sameKeys));

@@ -31,8 +31,15 @@ export function classifierOptions(options: ClassifierOptions): Required<Classifi
 }
 
 /** Throws unless `kernel` is an odd number: only then does `padding = floor(kernel / 2)` keep the size of the image. */
-export function needOddKernel(where: string, kernel: number): void {
+export function needOddKernel(where: string, kernel: number, name = 'dwKernel'): void {
   if (!atLeastOne(kernel) || kernel % 2 === 0) {
-    throw new GhostkitError(`${where}: dwKernel must be an odd number, got ${kernel}`);
+    throw new GhostkitError(`${where}: ${name} must be an odd number, got ${kernel}`);
+  }
+}
+
+/** Throws unless `ratio` is one that a Ghost module can have: with 1, nothing would be left to generate. */
+export function needRatio(where: string, ratio: number): void {
+  if (!Number.isInteger(ratio) || ratio < 2) {
+    throw new GhostkitError(`${where}: ratio must be an integer of at least 2, got ${ratio}`);
   }
 }

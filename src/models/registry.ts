@@ -2,10 +2,13 @@ import { closest, distance } from 'fastest-levenshtein';
 import type { Classifier } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { ghostResnet50, ghostResnet56, ghostVgg16 } from './ghostified.js';
 import { ghostnet } from './ghostnet.js';
 import { type MobileNetV3Options, mobilenetV3Large, mobilenetV3Small } from './mobilenetv3.js';
 import { type RepGhostNetOptions, repghostnet } from './repghostnet.js';
+import { resnet18, resnet34, resnet50, resnet56, resnet101 } from './resnet.js';
 import { ghostKeys, mobilenetV3Keys } from './state-keys.js';
+import { vgg16 } from './vgg.js';
 
 /** The options of every registered model; each takes from them what it has. */
 export type ModelOptions = RepGhostNetOptions & MobileNetV3Options;
@@ -22,7 +25,7 @@ export interface PaperResult {
   readonly source: string;
 }
 
-export type ModelFamily = 'ghostnet' | 'repghostnet' | 'mobilenetv3';
+export type ModelFamily = 'ghostnet' | 'repghostnet' | 'mobilenetv3' | 'resnet' | 'vgg';
 
 export interface ModelEntry {
   /** timm's name. */
@@ -114,10 +117,31 @@ const ENTRIES: readonly ModelEntry[] = [
   mobilenet('small', mobilenetV3Small, { top1: 67.4, params: 2.5e6, macs: 56e6 }),
 ];
 
+/** A network that the GhostNet paper compresses, or what it becomes; without a table of results of its own. */
+function compressed(name: string, family: ModelFamily, factory: Factory, aliases: readonly string[] = []): ModelEntry {
+  return { name, family, width: 1, aliases, create: preset(factory, {}) };
+}
+
+/** Known by name, but no part of the Ghost family's table. */
+const OTHERS: readonly ModelEntry[] = [
+  compressed('resnet18', 'resnet', resnet18),
+  compressed('resnet34', 'resnet', resnet34),
+  compressed('resnet50', 'resnet', resnet50),
+  compressed('resnet101', 'resnet', resnet101),
+  compressed('resnet56', 'resnet', resnet56, ['resnet56_cifar']),
+  compressed('vgg16_cifar', 'vgg', vgg16),
+  compressed('ghost_resnet50', 'resnet', ghostResnet50, ['ghost_resnet50_s2']),
+  compressed('ghost_resnet50_s4', 'resnet', (options) => ghostResnet50(options, 4)),
+  compressed('ghost_resnet56', 'resnet', ghostResnet56, ['ghost_resnet56_cifar']),
+  compressed('ghost_vgg16', 'vgg', ghostVgg16, ['ghost_vgg16_cifar']),
+];
+
 const REMAP: Readonly<Record<ModelFamily, (state: ReadonlyMap<string, Tensor>) => Map<string, Tensor>>> = {
   ghostnet: ghostKeys,
   repghostnet: ghostKeys,
   mobilenetv3: mobilenetV3Keys,
+  resnet: ghostKeys,
+  vgg: ghostKeys,
 };
 
 /** Case, `-` and `.` do not matter in a name, nor does the tag of a training set behind timm's names (`.in1k`). */
@@ -129,12 +153,15 @@ const normalized = (name: string) =>
     .replace(/[-.]/g, '_');
 
 const BY_NAME = new Map(
-  ENTRIES.flatMap((entry) => [entry.name, ...entry.aliases].map((name) => [name, entry] as const)),
+  [...ENTRIES, ...OTHERS].flatMap((entry) => [entry.name, ...entry.aliases].map((name) => [name, entry] as const)),
 );
 
-/** Every registered model, families together and widths ascending. */
-export function listModels(): readonly ModelEntry[] {
-  return ENTRIES;
+/**
+ * Every network of the Ghost family and its baseline, families together and widths ascending. With `all`, also the networks that the
+ * GhostNet paper turns into Ghost networks, and those.
+ */
+export function listModels({ all = false } = {}): readonly ModelEntry[] {
+  return all ? [...ENTRIES, ...OTHERS] : ENTRIES;
 }
 
 /** The entry of a name or alias. Throws a {@link GhostkitError} that names the nearest one. */

@@ -1,6 +1,7 @@
 import type { Value } from '../graph/value.js';
 import { batchNorm, type Conv2d, conv2d, Identity, ReLU, type Sequential, sequential } from '../nn/layers.js';
 import { Module } from '../nn/module.js';
+import type { Conv2dOptions } from '../ops/index.js';
 import * as ops from '../ops/index.js';
 import { GhostkitError } from '../tensor/error.js';
 import { needOddKernel } from './options.js';
@@ -18,17 +19,25 @@ export interface RepGhostModuleOptions {
   /** Kernel of the cheap operation, odd; default 3. */
   dwKernel?: number;
   /** Stride of the primary convolution; default 1. */
-  stride?: number;
+  stride?: Conv2dOptions['stride'];
+  /** Zeros around the input of the primary convolution; by default as many as keep the size of the image at stride 1. */
+  padding?: Conv2dOptions['padding'];
+  /** Dilation of the primary convolution; default 1. */
+  dilation?: Conv2dOptions['dilation'];
   /** Whether the primary convolution and the sum end in a ReLU; default true. */
   relu?: boolean;
   /** The branches that re-parameterisation merges into the cheap operation; default `bn`. */
   reparam?: Reparam;
+  /** Of all batch norms; PyTorch's defaults where absent. */
+  norm?: NormOptions;
 }
 
-const BRANCHES: Readonly<Record<Reparam, (channels: number) => Module[]>> = {
-  bn: (channels) => [batchNorm(channels)],
+type NormOptions = { epsilon?: number; momentum?: number };
+
+const BRANCHES: Readonly<Record<Reparam, (channels: number, norm?: NormOptions) => Module[]>> = {
+  bn: (channels, norm) => [batchNorm(channels, norm)],
   identity: () => [new Identity()],
-  'bn+identity': (channels) => [batchNorm(channels), new Identity()],
+  'bn+identity': (channels, norm) => [batchNorm(channels, norm), new Identity()],
   none: () => [],
   merged: () => [],
 };
@@ -49,12 +58,10 @@ export class RepGhostModule extends Module {
   readonly cheap_operation: Sequential | Conv2d;
   private readonly relu: boolean;
 
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    { kernel = 1, dwKernel = 3, stride = 1, relu = true, reparam = 'bn' }: RepGhostModuleOptions = {},
-  ) {
+  constructor(inChannels: number, outChannels: number, options: RepGhostModuleOptions = {}) {
     super();
+    const { kernel = 1, dwKernel = 3, relu = true, reparam = 'bn', norm } = options;
+    const { stride = 1, padding = Math.floor(kernel / 2), dilation = 1 } = options;
     needOddKernel('RepGhostModule', dwKernel);
     if (!Object.hasOwn(BRANCHES, reparam)) {
       throw new GhostkitError(
@@ -63,16 +70,16 @@ export class RepGhostModule extends Module {
     }
     this.relu = relu;
     this.primary_conv = sequential(
-      conv2d(inChannels, outChannels, kernel, { stride, padding: Math.floor(kernel / 2) }),
-      batchNorm(outChannels),
+      conv2d(inChannels, outChannels, kernel, { stride, padding, dilation }),
+      batchNorm(outChannels, norm),
       relu && new ReLU(),
     );
-    this.fusion_bn = sequential(...BRANCHES[reparam](outChannels));
+    this.fusion_bn = sequential(...BRANCHES[reparam](outChannels, norm));
     const cheap = { padding: Math.floor(dwKernel / 2), groups: outChannels };
     this.cheap_operation =
       reparam === 'merged'
         ? conv2d(outChannels, outChannels, dwKernel, { ...cheap, bias: true })
-        : sequential(conv2d(outChannels, outChannels, dwKernel, cheap), batchNorm(outChannels));
+        : sequential(conv2d(outChannels, outChannels, dwKernel, cheap), batchNorm(outChannels, norm));
   }
 
   forward(x: Value): Value {

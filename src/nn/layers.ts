@@ -92,9 +92,13 @@ export class Sequential extends Module {
 
   constructor(layers: readonly Module[]) {
     super();
-    this.layers = layers;
+    this.layers = [...layers];
     Object.defineProperty(this, 'layers', { enumerable: false });
-    for (const [i, layer] of layers.entries()) Object.defineProperty(this, i, { value: layer, enumerable: true });
+    for (const i of layers.keys()) Object.defineProperty(this, i, { get: () => this.layers[i], enumerable: true });
+  }
+
+  override replaceChild(key: string, child: Module): void {
+    (this.layers as Module[])[Number(key)] = child;
   }
 
   forward(x: Value): Value {

@@ -60,6 +60,14 @@ export abstract class Network {
     for (const [key, part] of namedParts(this)) if (part instanceof Network) yield [key, part];
   }
 
+  /** Puts another network in the place of the child `key`, under its name; `key` is as {@link namedChildren} gives it. */
+  replaceChild(key: string, child: Network): void {
+    const [property, index] = key.split('.');
+    const parts = this as unknown as Record<string, Network | Network[]>;
+    if (index === undefined) parts[property] = child;
+    else (parts[property] as Network[])[Number(index)] = child;
+  }
+
   /** Tells every parameter its state-dict key; tracing does this first. */
   nameParameters(): void {
     for (const [key, p] of this.namedParameters()) p.name = key;

@@ -123,8 +123,8 @@ const augmentation = z.strictObject({
 export const trainConfigSchema = z.strictObject({
   /** A registered model, as `repghostnet_050`. */
   model: z.string().min(1),
-  /** Classes to tell apart; null for those of the data. */
-  classes: count.nullable(),
+  /** Another width multiplier than the one in the model's name; null for that. */
+  width: positive.max(10).nullable(),
   /** Stride of the first convolution: 1 keeps more of small pictures. */
   stemStride: z.literal([1, 2]),
   /** Share of the features dropped before the classifier. */
@@ -169,8 +169,24 @@ export const trainConfigSchema = z.strictObject({
   schedule,
   /** Gradients whose common norm is above are scaled down to it; null for never. */
   clipNorm: positive.nullable(),
-  /** Decay of the weights' moving average, per update; null for none. */
+  /**
+   * Decay of the weights' moving average, per update; null for none. In a short training less, so that the average looks back over a tenth of
+   * it at most.
+   */
   emaDecay: z.number().gt(0).lt(1).nullable(),
+
+  /** Starts from weights that are there instead of from nothing; null for the latter. */
+  finetune: z
+    .strictObject({
+      /** A file of weights in training form. */
+      weights: z.string().min(1),
+      /** The first of the epochs, in which only the new classifier learns. */
+      headEpochs: z.int().min(0).default(3),
+      headLr: positive.default(0.05),
+      /** The learning rate of each stage of the network over that of the stage behind it. */
+      layerDecay: z.number().gt(0).max(1).default(0.8),
+    })
+    .nullable(),
 
   seed: z.int().min(0).max(0xffffffff),
   /** Threads of the network, the first included. */
@@ -179,6 +195,9 @@ export const trainConfigSchema = z.strictObject({
   workers: z.int().min(0).max(64),
   /** Megabytes of decoded pictures that are kept. */
   cacheMB: z.number().min(0),
+  /** Steps and seconds between checkpoints within an epoch; null for none. There is one behind every epoch in any case. */
+  saveEverySteps: count.nullable(),
+  saveEverySeconds: positive.nullable(),
   /** Where checkpoints, metrics and the report go. */
   output: z.string().min(1),
   /** Whether to go on from the last checkpoint in `output`. */

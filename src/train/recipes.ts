@@ -4,7 +4,7 @@ import type { TrainConfig } from './config.js';
 /** What is not said otherwise: a small network on a folder of photographs. */
 export const DEFAULTS: TrainConfig = {
   model: 'repghostnet_050',
-  classes: null,
+  width: null,
   stemStride: 2,
   dropout: 0.2,
   data: null,
@@ -33,10 +33,13 @@ export const DEFAULTS: TrainConfig = {
   schedule: { kind: 'cosine', per: 'step', minLr: 0, warmupEpochs: 1, warmupLr: 1e-4, warmupFirst: false },
   clipNorm: null,
   emaDecay: 0.998,
+  finetune: null,
   seed: 0,
   threads: 1,
   workers: 1,
   cacheMB: 2048,
+  saveEverySteps: null,
+  saveEverySeconds: 300,
   output: 'runs/train',
   resume: false,
 };
@@ -170,6 +173,23 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
       optimizer: { kind: 'sgd', lr: 0.2, momentum: 0.9, nesterov: true, weightDecay: 5e-4, decayNormAndBias: false },
       schedule: { kind: 'cosine', per: 'step', minLr: 0, warmupEpochs: 2, warmupLr: 1e-3, warmupFirst: false },
       emaDecay: 0.999,
+    },
+  },
+  finetune: {
+    summary: 'weights that are there, on a folder of other classes',
+    config: {
+      dropout: 0.1,
+      shrinkTo: null,
+      augmentation: {
+        crop: { kind: 'resized', scale: [0.4, 1], ratio: [3 / 4, 4 / 3], interpolation: 'bilinear' },
+        flip: 0.5,
+        randAugment: null,
+        colorJitter: { brightness: 0.2, contrast: 0.2, saturation: 0.2, hue: 0 },
+        erasing: null,
+      },
+      epochs: 20,
+      optimizer: { kind: 'sgd', lr: 0.02, momentum: 0.9, nesterov: true, weightDecay: 5e-5, decayNormAndBias: false },
+      schedule: { kind: 'cosine', per: 'step', minLr: 0, warmupEpochs: 1, warmupLr: 1e-4, warmupFirst: false },
     },
   },
 };

@@ -35,6 +35,11 @@ export interface TrainingStepOptions {
   readonly decays?: (name: string, shape: Shape) => boolean;
   /** Which parameters are trained; by default all that can be learnt. Running statistics are updated in any case. */
   readonly trains?: (name: string) => boolean;
+  /**
+   * What batch norms normalise with: the statistics of the batch, which update the running ones (the default), or the running ones as they are.
+   * The latter leaves the features of layers that are not trained as they were.
+   */
+  readonly statistics?: 'batch' | 'running';
   /** Multiplies the learning rate of a parameter; by default 1. */
   readonly rateOf?: (name: string) => number;
   /** The largest norm of all gradients together; they are scaled down to it. */
@@ -165,7 +170,7 @@ const AVERAGE = 'average.';
 const ADAM_BETAS = [0.9, 0.999] as const;
 
 function buildStep(model: Module, options: TrainingStepOptions) {
-  const { graph, updates: statistics } = trainingForm(trace(model, options));
+  const { graph, updates: statistics } = trainingForm(trace(model, options), options.statistics);
   const { logits } = graph.outputs;
   const targets = input('targets', logits.shape);
   const loss = crossEntropy(logits, targets);

@@ -3,6 +3,7 @@ import { type Graph, isOp, rewrite } from '../value.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
 import { foldConstants } from './fold-constants.js';
 import { fuse } from './fuse.js';
+import { removeIdleRelus } from './idle-relu.js';
 import { reparameterize } from './reparameterize.js';
 import { upsampleLast } from './upsample-last.js';
 
@@ -16,7 +17,7 @@ export function deploy(graph: Graph): Graph {
 
 /** What every compiled graph gets, deploy form or not: nothing that is not needed, nothing twice, and element-wise work fused. */
 export function optimize(graph: Graph): Graph {
-  return fuse(upsampleLast(removeDropout(graph)));
+  return fuse(removeIdleRelus(upsampleLast(removeDropout(graph))));
 }
 
 /** Outside of training dropout is the identity. */

@@ -18,20 +18,20 @@ export interface TrainingForm {
 
 /**
  * The graph as it is trained: batch norms use the batch's statistics and update the running ones (with the unbiased variance, as PyTorch does),
- * dropout drops. A ReLU behind a batch norm becomes part of it: the gradient then needs nothing but the batch norm's input.
+ * dropout drops. With the statistics `running`, batch norms stay as they are and update nothing. A ReLU behind a batch norm becomes part of it: the gradient then needs nothing but the batch norm's input.
  */
-export function trainingForm(graph: Graph): TrainingForm {
+export function trainingForm(graph: Graph, statistics: 'batch' | 'running' = 'batch'): TrainingForm {
   const updates: Value[] = [];
   const seed = input('seed', [1]);
   let salt = 0;
   const onceRead = onlyReadOnce(graph);
   const trained = rewrite(graph, (value, original) => {
-    if (isOp(value, batchNormOp)) {
+    if (isOp(value, batchNormOp) && statistics === 'batch') {
       const [x, weight, bias, mean, variance] = value.inputs;
       const { epsilon, momentum, activation } = value.attrs;
-      const statistics = batchStatistics(x);
-      updates.push(...runningUpdates(statistics, mean, variance, momentum, rowsAndChannels(x.shape).rows));
-      return apply(batchNormTrainOp, [x, weight, bias, statistics], { epsilon, activation });
+      const ofBatch = batchStatistics(x);
+      updates.push(...runningUpdates(ofBatch, mean, variance, momentum, rowsAndChannels(x.shape).rows));
+      return apply(batchNormTrainOp, [x, weight, bias, ofBatch], { epsilon, activation });
     }
     const [x] = value.inputs;
     if (

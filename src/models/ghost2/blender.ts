@@ -17,17 +17,18 @@ import {
 import { ColourReference, type Features, headColours, sum } from './blender-reference.js';
 import { grayscale, type Image, masked, maskImage, needImage, needMaskOf, resized, stacked } from './images.js';
 import { type LabelMap, type Mask, union, without } from './masks.js';
-import { PYRAMID_CHANNELS, PYRAMID_SCALE, Vgg19Pyramid } from './vgg19-pyramid.js';
+import { PYRAMID_SCALE, Vgg19Pyramid } from './vgg19-pyramid.js';
 
 /** The networks of GHOST 2.0's blender, under the original's names. What is between them is not one graph: {@link CompiledBlender} runs it. */
 export class Blender extends Network {
   readonly feature_ext: Vgg19Pyramid;
   readonly decoder: BlenderDecoder;
 
-  constructor() {
+  /** `maxChannels` bounds the channels of every layer, for networks smaller than the original. */
+  constructor({ maxChannels = 512 } = {}) {
     super();
-    this.feature_ext = new Vgg19Pyramid();
-    this.decoder = new BlenderDecoder();
+    this.feature_ext = new Vgg19Pyramid({ maxChannels });
+    this.decoder = new BlenderDecoder({ maxChannels });
   }
 }
 
@@ -148,7 +149,7 @@ export class CompiledBlender {
     const features = await make('features', trace(blender.feature_ext, { input: [1, 3, height, width] }));
     const decoder = await make('decoder', trace(blender.decoder, { input: [1, DECODER_CHANNELS, height, width] }));
     const [h, w] = [height / PYRAMID_SCALE, width / PYRAMID_SCALE];
-    const reference = await ColourReference.create(PYRAMID_CHANNELS, h, w, options);
+    const reference = await ColourReference.create(blender.feature_ext.channels, h, w, options);
     return new CompiledBlender(size, features, reference, decoder);
   }
 

@@ -11,42 +11,12 @@ import {
 } from '../../nn/layers.js';
 import { Module } from '../../nn/module.js';
 import * as ops from '../../ops/index.js';
+import { Bottleneck } from '../resnet.js';
 
 const init = { weight: heFanOutInit };
 
 /** How much wider a block's output is than its stage's base width. */
 const EXPANSION = 4;
-
-/** The ResNeXt bottleneck: reduce, a grouped 3x3 convolution that takes the stride, expand (figure 3c of the paper). */
-export class ResNeXtBottleneck extends Module {
-  readonly conv1: Conv2d;
-  readonly bn1: BatchNorm2d;
-  readonly conv2: Conv2d;
-  readonly bn2: BatchNorm2d;
-  readonly conv3: Conv2d;
-  readonly bn3: BatchNorm2d;
-  readonly downsample?: Sequential;
-
-  constructor(inChannels: number, width: number, outChannels: number, { stride = 1, groups = 32 } = {}) {
-    super();
-    this.conv1 = conv2d(inChannels, width, 1, { init });
-    this.bn1 = batchNorm(width);
-    this.conv2 = conv2d(width, width, 3, { stride, padding: 1, groups, init });
-    this.bn2 = batchNorm(width);
-    this.conv3 = conv2d(width, outChannels, 1, { init });
-    this.bn3 = batchNorm(outChannels);
-    if (stride !== 1 || inChannels !== outChannels) {
-      this.downsample = sequential(conv2d(inChannels, outChannels, 1, { stride, init }), batchNorm(outChannels));
-    }
-  }
-
-  forward(x: Value): Value {
-    let y: Value = ops.relu(this.bn1.forward(this.conv1.forward(x)));
-    y = ops.relu(this.bn2.forward(this.conv2.forward(y)));
-    y = this.bn3.forward(this.conv3.forward(y));
-    return ops.relu(ops.add(y, this.downsample ? this.downsample.forward(x) : x));
-  }
-}
 
 export interface ResNeXtOptions {
   /** Length of the output; default 1000. */
@@ -84,7 +54,7 @@ export class ResNeXt extends Module {
       const outChannels = base * 2 ** i * EXPANSION;
       const bottlenecks = Array.from({ length: blocks[i] }, (_, j) => {
         const stride = i > 0 && j === 0 ? 2 : 1;
-        return new ResNeXtBottleneck(j === 0 ? inChannels : outChannels, width, outChannels, { stride, groups });
+        return new Bottleneck(j === 0 ? inChannels : outChannels, width, outChannels, { stride, groups });
       });
       inChannels = outChannels;
       return sequential(...bottlenecks);

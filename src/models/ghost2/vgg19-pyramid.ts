@@ -1,6 +1,6 @@
 import { constant } from '../../graph/leaves.js';
 import type { Value } from '../../graph/value.js';
-import { type Conv2d, conv2d, Lambda, ReLU, type Sequential, sequential } from '../../nn/layers.js';
+import { conv2d, Lambda, ReLU, type Sequential, sequential } from '../../nn/layers.js';
 import { Module, Network } from '../../nn/module.js';
 import { add, averagePool, concat, mul, resizeNearest, slice } from '../../ops/index.js';
 
@@ -29,7 +29,7 @@ const LEVELS = [
 /** The level that the blender correlates: 1/8 of the picture's size. */
 const OUTPUT_LEVEL = 3;
 export const PYRAMID_SCALE = 8;
-export const PYRAMID_CHANNELS = 256;
+const PYRAMID_CHANNELS = 256;
 
 /** Statistics of ImageNet, channels in RGB order. */
 const MEAN = [0.485, 0.456, 0.406];
@@ -61,18 +61,21 @@ class Pyramid extends Network {
 
 /**
  * The blender's features: VGG-19 with average pooling and a feature pyramid on it. From a BGR picture in [-1, 1], `[N,3,H,W]` with at least 32
- * pixels a side, to `[N,256,H/8,W/8]`.
+ * pixels a side, to `[N,256,H/8,W/8]`. `maxChannels` bounds the channels of every layer, for networks smaller than the original.
  */
 export class Vgg19Pyramid extends Module {
   readonly encoder: readonly Module[];
   readonly decoder: Pyramid;
+  /** Channels of the features. */
+  readonly channels: number;
 
-  constructor() {
+  constructor({ maxChannels = 512 } = {}) {
     super();
-    this.encoder = vgg19();
+    this.channels = Math.min(PYRAMID_CHANNELS, maxChannels);
+    this.encoder = vgg19(maxChannels);
     this.decoder = new Pyramid(
-      LEVELS.map(({ channels }) => channels),
-      PYRAMID_CHANNELS,
+      LEVELS.map(({ channels }) => Math.min(channels, maxChannels)),
+      this.channels,
     );
   }
 
@@ -87,13 +90,13 @@ export class Vgg19Pyramid extends Module {
   }
 }
 
-function vgg19(): Module[] {
+function vgg19(maxChannels: number): Module[] {
   const layers: Module[] = [];
   let channels = 3;
   for (const stage of STAGES) {
-    for (const outputs of stage) {
-      const layer: Conv2d = conv2d(channels, outputs, 3, { padding: 1, bias: true });
-      layers.push(layer, new ReLU());
+    for (const width of stage) {
+      const outputs = Math.min(width, maxChannels);
+      layers.push(conv2d(channels, outputs, 3, { padding: 1, bias: true }), new ReLU());
       channels = outputs;
     }
     layers.push(new Lambda((x) => averagePool(x, 2)));

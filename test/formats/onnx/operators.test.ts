@@ -118,6 +118,21 @@ const cases: Record<string, [Shape, (x: Value) => Value]> = {
   'resize, bilinear': [image, (x) => ops.resizeBilinear(x, [14, 5])],
   'resize, bilinear with aligned corners': [image, (x) => ops.resizeBilinear(x, [13, 18], { alignCorners: true })],
   dropout: [image, (x) => ops.relu(ops.dropout(x, 0.5))],
+  'correlation, one pair with an empty target': [
+    [1, 7, 4, 5],
+    (x) => {
+      const mask = (seed: number, ...shape: number[]) =>
+        constant(
+          shape,
+          noise(shape, seed).map((v, i) => (v > 0 && i < 2 * shape[1] ? 1 : 0)),
+        );
+      const [target, values] = [fixed(1, 1, 7, 3, 2), fixed(2, 1, 3, 3, 2)];
+      return ops.correlation(
+        { source: x, target, sourceMasks: mask(3, 3, 20), targetMasks: mask(4, 3, 6), values },
+        0.05,
+      );
+    },
+  ],
 };
 for (const kind of activations) cases[`activation ${kind}`] = [image, (x) => apply(ops.activationOp, [x], { kind })];
 

@@ -1,0 +1,181 @@
+import { Option } from 'commander';
+import type { Dataset } from '../data/dataset.js';
+import { createLoader } from '../data/loader/loader.js';
+import { openDataset } from '../data/open-dataset.js';
+import type { Preprocessing } from '../data/transform.js';
+import { printable } from '../formats/text.js';
+import { type Form, titleOf } from '../models/identify.js';
+import { compile } from '../nn/compile.js';
+import { GhostkitError } from '../tensor/error.js';
+import { EVALUATION_BATCH, evaluate } from '../train/evaluate.js';
+import type { Evaluation } from '../train/metrics.js';
+import {
+  type CommandFactory,
+  type CommonOptions,
+  command,
+  positiveInteger,
+  preferOption,
+  wholeNumber,
+} from './command.js';
+import { loadModel, preprocessingFor } from './model-source.js';
+import { formatPairs, formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
+import { progress } from './progress.js';
+import { machineSettings } from './training-options.js';
+import { reportUnreadable } from './training-view.js';
+
+/** Classes that a person is shown before the rest takes `--all`. */
+const SHOWN_CLASSES = 10;
+
+interface EvalOptions extends CommonOptions {
+  weights: string;
+  model?: string;
+  form?: Form;
+  batch: number;
+  size?: number;
+  interpolation?: Preprocessing['interpolation'];
+  threads?: number;
+  workers?: number;
+  all?: boolean;
+  prefer?: 'ema' | 'model';
+}
+
+/**
+ * For each class of a data set its number in the model: by name where the model has them all, else in order, as ImageNet's folders are.
+ */
+export function matchClasses(
+  classes: readonly string[],
+  labels: readonly string[] | undefined,
+  count: number,
+): Int32Array | undefined {
+  const isSame = labels && classes.length === labels.length && classes.every((name, i) => name === labels[i]);
+  if (isSame) return undefined;
+  const numbers = classes.map((name) => labels?.indexOf(name) ?? -1);
+  if (numbers.every((number) => number >= 0)) return Int32Array.from(numbers);
+  const missing = classes.filter((_, i) => numbers[i] < 0);
+  if (classes.length === count && missing.length === count) return undefined;
+  const what = labels
+    ? `the model does not know ${missing
+        .slice(0, 3)
+        .map((name) => printable(name))
+        .join(', ')}`
+    : '';
+  throw new GhostkitError(
+    `the data has ${classes.length} classes, the model ${count}${what ? `; ${what}` : ' without names'}`,
+  );
+}
+
+interface ClassRow {
+  readonly class: number;
+  readonly label?: string;
+  readonly count: number;
+  readonly correct: number;
+  readonly guessed: number;
+}
+
+/** The classes that there were pictures of, the hardest first. */
+function classRows(evaluation: Evaluation, labels: readonly string[] | undefined): ClassRow[] {
+  return evaluation.confusion
+    .perClass()
+    .map((row, i) => ({ class: i, ...(labels && { label: labels[i] }), ...row }))
+    .filter(({ count }) => count > 0)
+    .sort((a, b) => a.correct / a.count - b.correct / b.count || a.class - b.class);
+}
+
+/** The model's names for its classes, else the data's where they are in the same order. */
+const namesOf = (labels: readonly string[] | undefined, { classes }: Dataset, count: number) =>
+  labels ?? (classes.length === count ? classes : undefined);
+
+function show(io: Io, rows: readonly ClassRow[], pairs: [string, string][], all: boolean): void {
+  const style = styleFor(io.out);
+  io.out.write(formatPairs(pairs, style));
+  const shown = all ? rows : rows.slice(0, SHOWN_CLASSES);
+  const right = (title: string) => ({ title, align: 'right' }) as const;
+  const columns = [{ title: 'class' }, right('pictures'), right('recognised'), right('right when guessed')];
+  const lines = shown.map(({ class: i, label, count, correct, guessed }) => [
+    label === undefined ? `class ${i}` : printable(label, 60),
+    String(count),
+    formatPercent(correct / count),
+    guessed > 0 ? formatPercent(correct / guessed) : '',
+  ]);
+  io.out.write(`\n${formatTable(columns, lines, style)}`);
+  const rest = rows.length - shown.length;
+  if (rest > 0) io.out.write(`${style('dim', `the hardest; --all shows ${rest} more`)}\n`);
+}
+
+async function evaluateOn(io: Io, data: string, options: EvalOptions): Promise<void> {
+  const source = await loadModel(options.weights, { name: options.model, prefer: options.prefer });
+  const { model, labels } = source;
+  const form = options.form ?? 'deploy';
+  if (form === 'training' && source.form === 'deploy') {
+    throw new GhostkitError(`${options.weights}: these weights are in deploy form, and there is no way back`);
+  }
+  const preprocessing = preprocessingFor(source, options);
+  const { train, val } = await openDataset(data);
+  const dataset = val ?? train;
+  const classOf = matchClasses(dataset.classes, labels, model.numClasses);
+  const machine = machineSettings();
+  const { threads = machine.threads, workers = machine.workers } = options;
+  const batch = Math.min(options.batch, dataset.length);
+  const began = performance.now();
+  const loader = await createLoader(dataset, { batchSize: batch, preprocessing, mode: 'eval', workers });
+  const input = [batch, 3, preprocessing.size, preprocessing.size];
+  const net = await compile(model, { input, threads, deploy: form === 'deploy' });
+  const bar = progress(io.err, 'pictures', dataset.length);
+  let evaluation: Evaluation | undefined;
+  try {
+    evaluation = await evaluate(net, loader, { classOf, onProgress: (done) => bar.update(done) });
+  } finally {
+    bar.clear();
+    net.close();
+    await loader.close();
+  }
+  if (!evaluation) return;
+  const seconds = (performance.now() - began) / 1000;
+  const { top1, top5, meanLoss: loss, count } = evaluation;
+  const rows = classRows(evaluation, namesOf(labels, dataset, model.numClasses));
+  const { unreadable } = loader;
+  const pictures = val ? 'validation' : 'all';
+  if (options.json) {
+    printJson(io, {
+      ...{ model: titleOf(source), form, pictures: count, of: pictures, top1, top5, loss, seconds },
+      ...{ imagesPerSecond: count / seconds, preprocessing, perClass: rows, unreadable },
+    });
+    return;
+  }
+  reportUnreadable(io, unreadable);
+  const pairs: [string, string][] = [
+    ['model', `${titleOf(source)}, ${form} form`],
+    ['pictures', `${count} of ${dataset.classes.length} classes${val ? ', for validation' : ', all there are'}`],
+    ['top-1', formatPercent2(top1)],
+    ['top-5', formatPercent2(top5)],
+    ['loss', loss.toFixed(4)],
+    ['speed', `${Math.round(count / seconds)} pictures/s, ${seconds.toFixed(1)} s in all`],
+  ];
+  show(io, rows, pairs, options.all ?? false);
+}
+
+const formatPercent2 = (share: number) => `${(share * 100).toFixed(2)} %`;
+
+export const evalCommand: CommandFactory = (io) =>
+  command('eval', 'measure how often a network is right', [
+    'eval pictures --weights runs/first/model.safetensors',
+    'eval imagenet/val --weights repghostnet.pth.tar --json',
+    'eval tiny-imagenet-200 --weights model.safetensors --form training',
+  ])
+    .argument('<data>', 'a folder or tar file with a folder for each class, Tiny-ImageNet or CIFAR-10')
+    .requiredOption('--weights <file>', 'a checkpoint: safetensors, or what torch.save wrote')
+    .option('--model <name>', 'the network, where its weights do not tell')
+    .addOption(new Option('--form <form>', 'what to run (default: deploy)').choices(['deploy', 'training']))
+    .option('--size <pixels>', 'side of the square that the network sees (default: as it was trained)', positiveInteger)
+    .addOption(
+      new Option('--interpolation <kind>', 'how pictures are resized (default: as it was trained)').choices([
+        'bilinear',
+        'bicubic',
+      ]),
+    )
+    .option('--batch <n>', 'pictures that are computed together', positiveInteger, EVALUATION_BATCH)
+    .option('--threads <n>', 'threads of the network (default: one for each core)', positiveInteger)
+    .option('--workers <n>', 'threads that decode (default: what the cores allow)', wholeNumber)
+    .option('--all', 'show every class')
+    .addOption(preferOption())
+    .action((data: string, options: EvalOptions) => evaluateOn(io, data, options));

@@ -1,0 +1,65 @@
+import { printable } from '../formats/text.js';
+import { GhostkitError } from '../tensor/error.js';
+import type { TrainingProgress } from './checkpoint.js';
+import type { TrainConfig } from './config.js';
+import type { TrainingData } from './training-data.js';
+
+/** What may be another in a resumed training: nothing of it changes what comes out. */
+const FREE = ['data', 'threads', 'workers', 'cacheMB', 'saveEverySteps', 'saveEverySeconds', 'output', 'resume'];
+
+type Json = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The first setting that differs, by its path. */
+function difference(
+  before: unknown,
+  now: unknown,
+  path: string,
+): { path: string; before: unknown; now: unknown } | undefined {
+  if (!isObject(before) || !isObject(now)) {
+    return JSON.stringify(before) === JSON.stringify(now) ? undefined : { path, before, now };
+  }
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    if (path === '' && FREE.includes(key)) continue;
+    const found = difference(before[key], now[key], path ? `${path}.${key}` : key);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+const shown = (value: unknown) => (value === undefined ? 'nothing' : printable(JSON.stringify(value), 60));
+
+/**
+ * Checks that a training can go on from a checkpoint as if it had never stopped.
+ *
+ * @throws GhostkitError in one line that names what differs.
+ */
+export function checkResumable(
+  path: string,
+  progress: TrainingProgress,
+  config: TrainConfig,
+  data: TrainingData,
+): void {
+  const fail = (what: string): never => {
+    throw new GhostkitError(`${printable(path, 500)}: ${what}`);
+  };
+  const { model } = progress.config;
+  if (model !== config.model) {
+    fail(`this is a checkpoint of ${model}, not of ${config.model}; train that in a folder of its own`);
+  }
+  const found = difference(progress.config, config, '');
+  if (found) {
+    const { path: name, before, now } = found;
+    fail(
+      `it was begun with ${name} ${shown(before)}, not ${shown(now)}; leave that out, or begin anew in another folder`,
+    );
+  }
+  const { classes, length } = data.train;
+  const same = classes.length === progress.classes.length && classes.every((name, i) => name === progress.classes[i]);
+  if (!same) fail(`it tells apart ${progress.classes.length} classes, which are not the ${classes.length} of the data`);
+  if (length !== progress.pictures) {
+    fail(`it was begun with ${progress.pictures} pictures to train on, now there are ${length}`);
+  }
+}

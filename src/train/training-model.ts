@@ -1,0 +1,77 @@
+import { preprocessingIn, preprocessingMetadata } from '../data/preprocessing.js';
+import type { Preprocessing } from '../data/transform.js';
+import { readCheckpoint } from '../formats/checkpoint-file.js';
+import { writeSafetensors } from '../formats/safetensors.js';
+import { type Guess, identify, type LoadedModel, metadataOf } from '../models/identify.js';
+import { findModel, type ModelOptions } from '../models/registry.js';
+import type { Classifier } from '../nn/trace.js';
+import { GhostkitError } from '../tensor/error.js';
+import type { TrainConfig } from './config.js';
+import { preprocessingOf } from './loading.js';
+import { headOf } from './stages.js';
+
+/** A network that is trained, and what its file says of it. */
+export interface TrainedModel extends Guess {
+  readonly model: Classifier;
+  readonly labels: readonly string[];
+  readonly preprocessing: Preprocessing;
+}
+
+/** The freshly initialised network of a configuration, for classes by their names. */
+export function createTrainedModel(config: TrainConfig, labels: readonly string[]): TrainedModel {
+  const entry = findModel(config.model);
+  const { width, stemStride, dropout, seed } = config;
+  const options: ModelOptions = { ...(width !== null && { width }), ...(stemStride !== 2 && { stemStride }) };
+  const model = entry.create({ ...options, dropout, classes: labels.length });
+  return {
+    entry,
+    options,
+    form: 'training',
+    model: model.initialize(seed),
+    labels,
+    preprocessing: preprocessingOf(config),
+  };
+}
+
+/** The file of a trained network as it stands, with everything that prediction needs to know. */
+export function encodeTrainedModel(trained: TrainedModel, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  const all = { ...metadataOf(trained), ...preprocessingMetadata(trained.preprocessing), ...metadata };
+  return writeSafetensors(trained.model.state(), { metadata: all });
+}
+
+/**
+ * The weights of a file that training can start from.
+ *
+ * @throws GhostkitError that begins with the path when they are of no known network, or in deploy form.
+ */
+export async function readTrainable(path: string, name?: string): Promise<LoadedModel> {
+  const checkpoint = await readCheckpoint(path);
+  try {
+    const loaded = identify(checkpoint, name);
+    if (!loaded) throw new GhostkitError('these are not the weights of a network that ghostkit knows');
+    if (loaded.form === 'deploy' || loaded.options.reparam === 'merged') {
+      throw new GhostkitError('these weights are merged for inference; training needs those in training form');
+    }
+    return loaded;
+  } catch (error) {
+    if (!(error instanceof GhostkitError)) throw error;
+    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
+  }
+}
+
+/** The settings that a file of weights asks for: its network, and how its pictures were prepared. */
+export function settingsOf({ entry, options, checkpoint }: LoadedModel): Record<string, unknown> {
+  const { size, ...preparation } = preprocessingIn(checkpoint.metadata) ?? {};
+  return {
+    ...{ model: entry.name, width: options.width ?? null, stemStride: options.stemStride ?? 2 },
+    ...(size !== undefined && { inputSize: size }),
+    ...preparation,
+  };
+}
+
+/** Puts the weights of a file into a network for other classes: all but the last layer, which is only taken over when the classes are the same. */
+export function transferWeights({ model, labels }: TrainedModel, from: LoadedModel): void {
+  const isHead = headOf(model);
+  const same = from.labels?.length === labels.length && labels.every((label, i) => label === from.labels?.[i]);
+  model.assign(new Map([...from.model.state()].filter(([name]) => same || !isHead(name))));
+}
