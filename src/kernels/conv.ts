@@ -1,3 +1,4 @@
+import { arg } from './args';
 import { BLOCK, gathers, indirection, TAP } from './indirection';
 import { first, last } from './share';
 import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles';
@@ -15,12 +16,6 @@ import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles
 const WIDE: bool = ASC_FEATURE_RELAXED_SIMD;
 /** Bytes of a tile's sums, at the start of the scratch. */
 const SUMS: usize = 256;
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 export function conv(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4) * arg(p, 8) * arg(p, 9);

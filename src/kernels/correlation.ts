@@ -1,3 +1,4 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { exp, madd } from './vector';
 
@@ -11,12 +12,6 @@ const EPSILON: f32 = 1e-8;
 /** Floats from one packed pixel's values to the next one's. */
 const VALUES: usize = 4;
 const ROWS: i32 = 4;
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 // @ts-expect-error: decorator
 @inline

@@ -1,3 +1,4 @@
+import { arg } from './args';
 import { four3s1, four3s2, four5s1, four5s2 } from './depthwise-rows';
 import { Activation } from './opcodes';
 import { first, last } from './share';
@@ -7,12 +8,6 @@ import { activate, madd, storeLanes } from './vector';
 //
 // Arguments (4 bytes each): 0 x, 1 its row stride, 2 y, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 kH, 11 kW, 12 13 stride,
 // 14 15 padding top and left, 16 17 dilation, 18 weights, 19 residual or C zeros, 20 its row stride (0 for zeros), 21 activation.
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 export function depthwise(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4) * arg(p, 8);

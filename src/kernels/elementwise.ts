@@ -1,12 +1,7 @@
+import { arg } from './args';
 import { Activation, BinaryOperator } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /** Rows that are passed over for every four channels: they stay in the cache. */
 const BLOCK: i32 = 64;

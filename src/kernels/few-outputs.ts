@@ -1,3 +1,4 @@
+import { arg } from './args';
 import { BLOCK, indirection, TAP } from './indirection';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
@@ -9,12 +10,6 @@ import { activate, madd, storeLanes } from './vector';
 
 /** Bytes of a tile's sums, at the start of the scratch. */
 const SUMS: usize = 256;
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 export function fewOutputs(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4) * arg(p, 8) * arg(p, 9);

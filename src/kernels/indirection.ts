@@ -1,3 +1,5 @@
+import { arg } from './args';
+
 // The input pointers of a convolution's rows: for each tap of the kernel the rows of a block, one after another, so that a tile of any
 // height finds its own side by side. Behind the last row its pointers are repeated, for tiles that reach past it. See conv.ts for the
 // arguments.
@@ -11,18 +13,12 @@ const GATHERED: i32 = 8;
 /** The highest tile. */
 const HIGHEST: i32 = 8;
 
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
-
 /** Writes the pointers of `count` rows from `row`, `[tile of 4 rows][tap][4]`; rows past the end repeat the last one. */
 export function indirection(p: usize, table: usize, row: i32, count: i32): void {
   const taps = arg(p, 11) * arg(p, 12);
   if (arg(p, 23) != 0) {
     scaledRows(p, table, row, count);
-  } else if (taps == 1 && arg(p, 8) == arg(p, 5) && arg(p, 9) == arg(p, 6)) {
+  } else if (taps == 1 && arg(p, 13) == 1 && arg(p, 14) == 1 && arg(p, 8) == arg(p, 5) && arg(p, 9) == arg(p, 6)) {
     // Pointwise: the output's pixels are the input's.
     const stride = <usize>arg(p, 1) << 2;
     let source = <usize>arg(p, 0) + <usize>row * stride;

@@ -1,3 +1,4 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
 
@@ -9,12 +10,6 @@ import { activate, madd, storeLanes } from './vector';
 const CHUNK: i32 = 1024;
 /** Pixels that are summed in single precision, around their own mean: their 16 channels stay in the first cache for both passes. */
 const BLOCK: i32 = 64;
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /** Sums and sums of squares. Arguments: 0 x, 1 its row stride, 2 sums, 3 N, 4 pixels, 5 C. */
 export function instanceStatistics(p: usize, tid: i32, threads: i32): void {

@@ -1,10 +1,5 @@
+import { arg } from './args';
 import { first, last } from './share';
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /** Copies rows. Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels. */
 export function copy(p: usize, tid: i32, threads: i32): void {

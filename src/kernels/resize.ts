@@ -1,11 +1,6 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { madd, storeLanes } from './vector';
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /**
  * Images at another size. The tables have three floats for every output row and column: the two input rows or columns that it is

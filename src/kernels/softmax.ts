@@ -1,11 +1,6 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { exp } from './vector';
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /** Softmax of every row. Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels. */
 export function softmax(p: usize, tid: i32, threads: i32): void {

@@ -1,14 +1,9 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { madd, storeLanes } from './vector';
 
 // The gradients of convolutions. That of a stride-1 input is a convolution itself, with the weights packed the other way round (see
 // train-pack.ts); here are the others.
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /** A tile of the weight's gradient: output channels by input channels. */
 const OUTPUTS: i32 = 6;
@@ -28,7 +23,7 @@ export function convWeightGradient(p: usize, tid: i32, threads: i32): void {
   const panels = (arg(p, 7) + 7) >> 3;
   const taps = arg(p, 11) * arg(p, 12);
   const chunks = arg(p, 20);
-  const pointwise = taps == 1 && arg(p, 8) == arg(p, 5) && arg(p, 9) == arg(p, 6);
+  const pointwise = taps == 1 && arg(p, 13) == 1 && arg(p, 14) == 1 && arg(p, 8) == arg(p, 5) && arg(p, 9) == arg(p, 6);
   // Pointwise, the pixels are one long row; otherwise chunks are made of whole lines of output pixels.
   const lines = pointwise ? arg(p, 4) * arg(p, 8) * arg(p, 9) : arg(p, 4) * arg(p, 8);
   const end = last(chunks * tiles, 1, tid, threads);

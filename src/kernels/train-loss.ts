@@ -1,18 +1,7 @@
+import { arg, floatArg } from './args';
 import { exp, storeLanes } from './vector';
 import { first, last } from './share';
 import { Activation } from './opcodes';
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
-
-// @ts-expect-error: decorator
-@inline
-function floatArg(p: usize, i: i32): f32 {
-  return load<f32>(p + (i << 2));
-}
 
 /** The largest of a row. */
 function largest(x: usize, count: i32): f32 {
@@ -160,11 +149,10 @@ function rareSlope(x: v128, g: v128, activation: i32): v128 {
 /**
  * Sums rows of pixels to a shape that broadcasts to them; see ops/reduce.ts. The channels, or else everything, stay with one thread.
  * Arguments: 0 x, 1 its row stride, 2 a factor of every element, 3 its row stride, 4 whether there is one (2) or not (1), 5 y, 6-9 its strides
- * over n, h, w and c, 10 its elements, 11 N, 12 H, 13 W, 14 C, 15 factor.
+ * over n, h, w and c, 10 N, 11 H, 12 W, 13 C, 14 factor.
  */
 export function sumTo(p: usize, tid: i32, threads: i32): void {
-  const channels = arg(p, 14);
-  const elements = arg(p, 10);
+  const channels = arg(p, 13);
   let from = 0;
   let to = channels;
   if (arg(p, 9) == 1) {
@@ -173,17 +161,11 @@ export function sumTo(p: usize, tid: i32, threads: i32): void {
   } else if (tid != 0) {
     return;
   }
-  // Each thread clears what it sums: with channels shared, its channels of every row of y.
-  const rowLength = arg(p, 9) == 1 ? channels : elements;
-  for (let row = 0; row < elements; row += rowLength) {
-    for (let c = arg(p, 9) == 1 ? from : 0; c < (arg(p, 9) == 1 ? to : elements); c++) {
-      store<f32>(<usize>arg(p, 5) + <usize>((row + c) << 2), 0);
-    }
-  }
-  const factor = floatArg(p, 15);
-  for (let n = 0; n < arg(p, 11); n++) {
-    for (let h = 0; h < arg(p, 12); h++) {
-      const row = (n * arg(p, 12) + h) * arg(p, 13);
+  clear(p, from, arg(p, 9) == 0 ? 1 : to);
+  const factor = floatArg(p, 14);
+  for (let n = 0; n < arg(p, 10); n++) {
+    for (let h = 0; h < arg(p, 11); h++) {
+      const row = (n * arg(p, 11) + h) * arg(p, 12);
       const x = <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4);
       const other = <usize>arg(p, 2) + <usize>(row * arg(p, 3) * 4);
       const y = <usize>arg(p, 5) + <usize>((n * arg(p, 6) + h * arg(p, 7)) * 4);
@@ -193,11 +175,26 @@ export function sumTo(p: usize, tid: i32, threads: i32): void {
   }
 }
 
+/** Zeroes the sums of the channels `from` to `to`: each thread those that it sums. They may have gaps between them. */
+function clear(p: usize, from: i32, to: i32): void {
+  const images = arg(p, 6) == 0 ? 1 : arg(p, 10);
+  const height = arg(p, 7) == 0 ? 1 : arg(p, 11);
+  const width = arg(p, 8) == 0 ? 1 : arg(p, 12);
+  for (let n = 0; n < images; n++) {
+    for (let h = 0; h < height; h++) {
+      for (let w = 0; w < width; w++) {
+        const y = n * arg(p, 6) + h * arg(p, 7) + w * arg(p, 8);
+        for (let c = from; c < to; c++) store<f32>(<usize>arg(p, 5) + <usize>((y + c * arg(p, 9)) << 2), 0);
+      }
+    }
+  }
+}
+
 function sumLine(p: usize, x: usize, other: usize, y: usize, from: i32, to: i32, factor: f32): void {
   const stepX = <usize>arg(p, 1) << 2;
   const stepO = <usize>arg(p, 3) << 2;
   const both = arg(p, 4) == 2;
-  const width = arg(p, 13);
+  const width = arg(p, 12);
   for (let c = from; c < to; c += 4) {
     let q = x + (<usize>c << 2);
     let o = other + (<usize>c << 2);
@@ -214,7 +211,7 @@ function sumLine(p: usize, x: usize, other: usize, y: usize, from: i32, to: i32,
 
 function sumScalars(p: usize, x: usize, other: usize, y: usize, from: i32, to: i32, factor: f32): void {
   const both = arg(p, 4) == 2;
-  for (let w = 0; w < arg(p, 13); w++) {
+  for (let w = 0; w < arg(p, 12); w++) {
     for (let c = from; c < to; c++) {
       const at = y + <usize>((w * arg(p, 8) + c * arg(p, 9)) << 2);
       let v = load<f32>(x + <usize>((w * arg(p, 1) + c) << 2));

@@ -1,3 +1,4 @@
+import { arg, floatArg } from './args';
 import { first, last } from './share';
 import { madd, storeLanes } from './vector';
 
@@ -8,18 +9,6 @@ import { madd, storeLanes } from './vector';
 
 /** Rows that are summed in single precision. */
 const FEW: i32 = 16;
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
-
-// @ts-expect-error: decorator
-@inline
-function floatArg(p: usize, i: i32): f32 {
-  return load<f32>(p + (i << 2));
-}
 
 /** Adds the four floats of `v` to four doubles. */
 // @ts-expect-error: decorator

@@ -1,12 +1,7 @@
+import { arg } from './args';
 import { first, last } from './share';
 
 // Weights that change every step are packed when they are used, into the order in which the convolutions read them.
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /**
  * Panels `[tap][inner][8]` of the outer dimension, the last of 4 when at most 4 are left (see conv.ts). The gradient of an input takes the input

@@ -1,11 +1,6 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { storeLanes } from './vector';
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 /**
  * The gradient of a pooling's input: to the first maximum of every window, or evenly. Threads share the images.

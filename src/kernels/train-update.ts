@@ -1,13 +1,8 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { storeLanes } from './vector';
 
 // What a training step does to the parameters, in place: the optimizers' updates and running averages.
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 // @ts-expect-error: decorator
 @inline
@@ -110,6 +105,15 @@ export function clipFactor(p: usize, tid: i32, threads: i32): void {
   store<f32>(<usize>arg(p, 2) + 4, <f32>norm);
 }
 
+/** murmur3's finaliser. */
+// @ts-expect-error: decorator
+@inline
+function mixed(h: u32): u32 {
+  h = (h ^ (h >>> 16)) * 0x85ebca6b;
+  h = (h ^ (h >>> 13)) * 0xc2b2ae35;
+  return h ^ (h >>> 16);
+}
+
 /**
  * Zeroes a share of the elements and scales the others up; which ones depends on the seed and the element alone.
  * Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 share, 7 seed (place, an integer as a float), 8 salt.
@@ -119,16 +123,14 @@ export function dropout(p: usize, tid: i32, threads: i32): void {
   const channels = arg(p, 5);
   const share = load<f32>(p + 24);
   const keep: f32 = 1 / (1 - share);
-  const seed = <u32>load<f32>(<usize>arg(p, 7)) * 0x9e3779b9 + <u32>arg(p, 8);
+  // Mixed before the elements' numbers are added: the masks of two seeds are then not one, moved along.
+  const seed = mixed(<u32>load<f32>(<usize>arg(p, 7)) * 0x9e3779b9 + <u32>arg(p, 8));
   const end = last(rows, 1, tid, threads);
   for (let row = first(rows, 1, tid, threads); row < end; row++) {
     const x = <usize>arg(p, 0) + <usize>(row * arg(p, 1) * 4);
     const y = <usize>arg(p, 2) + <usize>(row * arg(p, 3) * 4);
     for (let c = 0; c < channels; c++) {
-      let h = <u32>(row * channels + c) * 0x9e3779b9 + seed;
-      h = (h ^ (h >>> 16)) * 0x85ebca6b;
-      h = (h ^ (h >>> 13)) * 0xc2b2ae35;
-      const u = <f32>((h ^ (h >>> 16)) >>> 8) * 5.960464477539063e-8;
+      const u = <f32>(mixed(<u32>(row * channels + c) * 0x9e3779b9 + seed) >>> 8) * 5.960464477539063e-8;
       const at = <usize>c << 2;
       store<f32>(y + at, u < share ? 0 : load<f32>(x + at) * keep);
     }

@@ -1,3 +1,4 @@
+import { arg } from './args';
 import { first, last } from './share';
 import { TAP } from './indirection';
 import { sum4x8, sum6x8 } from './tiles';
@@ -19,12 +20,6 @@ const POSITIONS: i32 = 36;
 const GAP: usize = 64;
 /** Six rows at a time only where multiply and add are one instruction; see tiles.ts. */
 const HEIGHT: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 4;
-
-// @ts-expect-error: decorator
-@inline
-function arg(p: usize, i: i32): i32 {
-  return load<i32>(p + (i << 2));
-}
 
 export function winograd(p: usize, tid: i32, threads: i32): void {
   const across = (arg(p, 9) + 3) >> 2;

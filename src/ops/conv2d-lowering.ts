@@ -207,7 +207,7 @@ export function packAtRun(
 export function depthwiseWeights(weight: Value, bias: Value | undefined, turned: boolean, to: Lowering): Place {
   const [channels] = weight.shape;
   const taps = sizeOf(weight.shape.slice(2));
-  if (!to.live(weight))
+  if (!turned && !to.live(weight))
     return to.weights(packDepthwise(to.constant(weight), bias && to.constant(bias), channels, taps));
   const packed = { buffer: to.temporary(Math.ceil(channels / 4) * (taps + 1) * 4), offset: 0 };
   to.emit(Opcode.PackDepthwise, [to.view(weight), channels, taps, bias ? to.view(bias) : 0, turned ? 1 : 0, packed]);

@@ -37,7 +37,7 @@ export const sumToOp = defineOperator<{ shape: Shape; factor: number }>({
     const [n, c, h, w] = imageShape(value.inputs[0].shape, rank);
     to.emit(Opcode.SumTo, [
       ...[x, x.stride, other, other.stride, views.length],
-      ...[y, ...storedStrides(value.shape, rank, y), sizeOf(value.shape)],
+      ...[y, ...storedStrides(value.shape, rank, y)],
       ...[n, h, w, c],
       { float: value.attrs.factor },
     ]);

@@ -203,7 +203,9 @@ const pool = (sizes: Sizes) =>
       const fits = (d: 0 | 1) => shape[2 + d] + padding[d] + padding[d + 2] >= kernel[d];
       return padding.every((p, i) => p < kernel[i % 2]) && fits(0) && fits(1);
     })
-    .map(({ shape, ...attrs }): Case => ({ operands: { x: { shape } }, build: ({ x }) => apply(ops.poolOp, [x], attrs) }));
+    .map(
+      ({ shape, ...attrs }): Case => ({ operands: { x: { shape } }, build: ({ x }) => apply(ops.poolOp, [x], attrs) }),
+    );
 
 const concat = (sizes: Sizes) =>
   fc.tuple(imageOrRows(sizes), fc.array(from1(sizes.channels), { minLength: 1, maxLength: 2 })).map(
@@ -237,7 +239,9 @@ const reshape = (sizes: Sizes) =>
     });
 
 const softmax = (sizes: Sizes) =>
-  imageOrRows(sizes).map((shape): Case => ({ operands: { x: { shape, of: (v) => 3 * v } }, build: ({ x }) => ops.softmax(x) }));
+  imageOrRows(sizes).map(
+    (shape): Case => ({ operands: { x: { shape, of: (v) => 3 * v } }, build: ({ x }) => ops.softmax(x) }),
+  );
 
 const loss = ({ batch, channels }: Sizes) =>
   fc.tuple(from1(4 * batch), fc.integer({ min: 2, max: 3 * channels })).map(([n, classes]): Case => {

@@ -131,7 +131,11 @@ describe('gradients', () => {
     return found.map((g, i) => (g ? [...results[i].data] : undefined));
   };
   const x = input('x', [1, 2]);
-  const sum = (v: Value) => sumTo([v], v.shape.map(() => 1));
+  const sum = (v: Value) =>
+    sumTo(
+      [v],
+      v.shape.map(() => 1),
+    );
 
   it('add up where a value is used several times', () => {
     const square = ops.mul(x, x);
@@ -170,7 +174,10 @@ describe('gradients', () => {
   it('of a batch norm pass the ReLU only where it is open', () => {
     const norm = (activation: 'none' | 'relu', v: Value) => {
       const ones = constant([1], [1]);
-      return apply(batchNormTrainOp, [v, ones, constant([1], [0.25]), batchStatistics(v)], { epsilon: 1e-5, activation });
+      return apply(batchNormTrainOp, [v, ones, constant([1], [0.25]), batchStatistics(v)], {
+        epsilon: 1e-5,
+        activation,
+      });
     };
     const v = input('v', [6, 1]);
     const weights = constant([6, 1], [1, -2, 3, 0.5, -1, 2]);

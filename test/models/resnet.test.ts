@@ -3,7 +3,7 @@ import { input } from '../../src/graph/leaves.js';
 import { createModel } from '../../src/models/registry.js';
 import { CifarResNet, resnet18, resnet34, resnet50, resnet56, resnet101 } from '../../src/models/resnet.js';
 import { modelStats } from '../../src/models/stats.js';
-import { trace } from '../../src/nn/trace.js';
+import { compile } from '../../src/nn/compile.js';
 import { expectSameForms, missingGradients } from './forms.js';
 
 const IMAGENET = [1, 3, 224, 224];
@@ -97,8 +97,7 @@ describe('ResNet for CIFAR-10', () => {
       if (key !== 'bn1.running_var' && key !== 'bn2.running_var') p.data = new Float32Array(p.data.length);
     }
     const shape = [1, 16, 4, 4];
-    const { compileGraph } = await import('../../src/nn/compile.js');
-    const net = await compileGraph(trace(block, { input: shape }), { deploy: false });
+    const net = await compile(block, { input: shape, deploy: false });
     const data = Float32Array.from({ length: 256 }, (_, i) => i + 1);
     const { logits } = net.run({ image: { dtype: 'float32', shape, data } });
     expect(logits.shape).toEqual([1, 32, 2, 2]);
