@@ -11,7 +11,7 @@ import { Executor, fillFrom, type ProfileRow, usableThreads } from '../runtime/e
 import { lowerGraph } from '../runtime/lower.js';
 import { assemble, type Program } from '../runtime/program.js';
 import { GhostkitError } from '../tensor/error.js';
-import { type FloatTensor, type Shape, sizeOf } from '../tensor/tensor.js';
+import { type FloatTensor, formatShape, type Shape, sameShape, sizeOf } from '../tensor/tensor.js';
 
 export type OptimizerOptions =
   | {
@@ -142,13 +142,16 @@ export class TrainingStep {
     return { tensors, steps: this.steps };
   }
 
-  /** Goes on from a {@link state}. Throws when an array is missing or of another size. */
+  /** Goes on from a {@link state}. Throws when an array is missing or of another shape. */
   restore(tensors: ReadonlyMap<string, FloatTensor>, steps: number): void {
     const values = this.live.map(({ name, shape }) => {
-      const data = tensors.get(name as string)?.data;
-      if (data?.length !== sizeOf(shape))
-        throw new GhostkitError(`${name}: the training state does not fit this model`);
-      return data;
+      const tensor = tensors.get(name as string);
+      if (!tensor) throw new GhostkitError(`${name}: not in the training state; is it of this model and optimizer?`);
+      if (!sameShape(tensor.shape, shape)) {
+        const [has, needs] = [tensor.shape, shape].map(formatShape);
+        throw new GhostkitError(`${name}: the training state has ${has}, the model needs ${needs}`);
+      }
+      return tensor.data;
     });
     this.executor.writeState(values);
     this.steps = steps;
@@ -156,6 +159,9 @@ export class TrainingStep {
 
   /** Puts the trained values into the model: the parameters as they are, or their averages. */
   writeTo(model: Module = this.model, which: 'weights' | 'average' = 'weights'): void {
+    if (which === 'average' && this.options.averageDecay === undefined) {
+      throw new GhostkitError('there are no averages: the training step was made without averageDecay');
+    }
     const { tensors } = this.state();
     const prefix = which === 'average' ? AVERAGE : '';
     model.assign(new Map([...model.namedParameters()].map(([key]) => [key, tensors.get(prefix + key) as FloatTensor])));

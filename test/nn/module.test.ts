@@ -38,6 +38,28 @@ describe('a module', () => {
     ]);
   });
 
+  it('puts a module in the place of another, under its name', () => {
+    const model = network();
+    model.replaceChild('4', sequential(conv2d(4, 2, 1), batchNorm(2)));
+    expect([...model.stateShapes().keys()].slice(-5)[0]).toBe('4.0.weight');
+    expect(trace(model, { input: [1, 3, 8, 8] }).outputs.logits.op.name).toBe('batch_norm');
+
+    class Heads extends Module {
+      readonly heads: Module[] = [new ReLU(), new ReLU()];
+      readonly last: Module = new ReLU();
+      forward(x: Parameters<Linear['forward']>[0]) {
+        return this.last.forward(x);
+      }
+    }
+    const heads = new Heads();
+    for (const [key] of [...heads.namedChildren()]) heads.replaceChild(key, batchNorm(1));
+    expect([...heads.stateShapes().keys()].filter((key) => key.endsWith('weight'))).toEqual([
+      'heads.0.weight',
+      'heads.1.weight',
+      'last.weight',
+    ]);
+  });
+
   it('counts what is learnt and not what is only kept', () => {
     expect(network().parameterCount()).toBe(108 + 4 + 8 + 8);
   });

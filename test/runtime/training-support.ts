@@ -57,6 +57,19 @@ export function gradientGraph({ operands, build }: Case, seed: number): Training
   return { graph: { inputs: ports, outputs: { y, ...outputs } }, live, inputs };
 }
 
+/** Graphs side by side in one program. */
+export function merged(graphs: readonly TrainingGraph[]): TrainingGraph {
+  const inputs: Record<string, Value> = {};
+  const outputs: Record<string, Value> = {};
+  const data: Record<string, Float32Array> = {};
+  for (const [i, each] of graphs.entries()) {
+    for (const [name, value] of Object.entries(each.graph.inputs)) inputs[`${i}: ${name}`] = value;
+    for (const [name, value] of Object.entries(each.graph.outputs)) outputs[`${i}: ${name}`] = value;
+    for (const [name, values] of Object.entries(each.inputs)) data[`${i}: ${name}`] = values;
+  }
+  return { graph: { inputs, outputs }, live: graphs.flatMap(({ live }) => live), inputs: data };
+}
+
 export interface RunOptions {
   readonly threads?: number;
   readonly relaxed?: boolean;
@@ -85,7 +98,10 @@ export async function runTraining(
 }
 
 /** The largest difference from the definitions in double precision, relative to the largest value of an output, and where it is. */
-export async function trainingError(training: TrainingGraph, options?: RunOptions): Promise<{ error: number; of: string }> {
+export async function trainingError(
+  training: TrainingGraph,
+  options?: RunOptions,
+): Promise<{ error: number; of: string }> {
   const { graph, inputs } = training;
   const doubles = Object.entries(inputs).map(([name, data]) => [name, Float64Array.from(data)]);
   const expected = evaluate(graph, Object.fromEntries(doubles));
