@@ -57,37 +57,61 @@ export function lowerWinograd(value: Value<Conv2dAttrs>, to: Lowering): void {
   ]);
 }
 
-/** G of F(4x4, 3x3), by rows. */
-const G = [
-  [1 / 4, 0, 0],
-  [-1 / 6, -1 / 6, -1 / 6],
-  [-1 / 6, 1 / 6, -1 / 6],
-  [1 / 24, 1 / 12, 1 / 6],
-  [1 / 24, -1 / 12, 1 / 6],
-  [0, 0, 1],
-];
-
 /** `G g Gᵀ` of every kernel, packed as `[position][panel of 8 outputs][channel][8]`. */
 function transformWeights(weight: Float32Array, outputs: number, channels: number): Float32Array {
   const panels = Math.ceil(outputs / 8);
-  const packed = new Float32Array(POSITIONS * panels * channels * 8);
+  const plane = panels * channels * 8;
+  const packed = new Float32Array(POSITIONS * plane);
   const rows = new Float64Array(18);
-  for (let o = 0; o < outputs; o++) {
+  for (let panel = 0; panel < panels; panel++) {
+    const used = Math.min(8, outputs - panel * 8);
     for (let c = 0; c < channels; c++) {
-      const g = (o * channels + c) * 9;
-      for (let i = 0; i < 6; i++) {
-        for (let j = 0; j < 3; j++) {
-          rows[i * 3 + j] = G[i][0] * weight[g + j] + G[i][1] * weight[g + 3 + j] + G[i][2] * weight[g + 6 + j];
-        }
-      }
-      const at = ((o >> 3) * channels + c) * 8 + (o & 7);
-      for (let i = 0; i < 6; i++) {
-        for (let j = 0; j < 6; j++) {
-          const v = rows[i * 3] * G[j][0] + rows[i * 3 + 1] * G[j][1] + rows[i * 3 + 2] * G[j][2];
-          packed[(i * 6 + j) * panels * channels * 8 + at] = v;
-        }
+      // The outputs of a panel innermost: their results share cache lines in all 36 planes.
+      for (let j = 0; j < used; j++) {
+        transformKernel(
+          weight,
+          ((panel * 8 + j) * channels + c) * 9,
+          rows,
+          packed,
+          (panel * channels + c) * 8 + j,
+          plane,
+        );
       }
     }
   }
   return packed;
+}
+
+/** The 36 values of one kernel at `from`, to `at` in each plane. */
+function transformKernel(
+  weight: Float32Array,
+  from: number,
+  rows: Float64Array,
+  packed: Float32Array,
+  at: number,
+  plane: number,
+): void {
+  for (let j = 0; j < 3; j++) transformLine(weight[from + j], weight[from + 3 + j], weight[from + 6 + j], rows, j, 3);
+  for (let i = 0; i < 6; i++) {
+    transformLine(rows[i * 3], rows[i * 3 + 1], rows[i * 3 + 2], packed, i * 6 * plane + at, plane);
+  }
+}
+
+/** G of F(4x4, 3x3) times three values; the six results go to `to` from `at` on, `step` apart. */
+function transformLine(
+  a: number,
+  b: number,
+  c: number,
+  to: Float32Array | Float64Array,
+  at: number,
+  step: number,
+): void {
+  const sum = (a + c) / 6;
+  const far = a / 24 + c / 6;
+  to[at] = a / 4;
+  to[at + step] = -sum - b / 6;
+  to[at + 2 * step] = b / 6 - sum;
+  to[at + 3 * step] = far + b / 12;
+  to[at + 4 * step] = far - b / 12;
+  to[at + 5 * step] = c;
 }

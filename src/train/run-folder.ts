@@ -1,5 +1,5 @@
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Dataset } from '../data/dataset.js';
 import type { Unreadable } from '../data/loader/batch.js';
 import { writeFileAtomic } from '../formats/atomic.js';
@@ -56,8 +56,17 @@ export class RunFolder {
         cause: error,
       });
     }
+    await this.tidy();
     const text = epoch > 0 ? await readFile(this.metricsFile, 'utf8').catch(() => '') : '';
     this.rows = parseMetrics(text).filter((row) => row.epoch < epoch);
+  }
+
+  /** Removes what a process that was killed left half-written. */
+  private async tidy(): Promise<void> {
+    const names = await readdir(this.path);
+    const ours = [this.last, this.best, this.model, this.metricsFile, this.report].map((path) => `.${basename(path)}.`);
+    const stale = names.filter((name) => name.endsWith('.tmp') && ours.some((start) => name.startsWith(start)));
+    await Promise.all(stale.map((name) => unlink(join(this.path, name)).catch(() => {})));
   }
 
   /** Adds an epoch's line. The file is written whole, so that a full disk or a killed process leaves no half line. */

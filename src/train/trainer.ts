@@ -95,6 +95,11 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
   try {
     await folder.open(checkpoint?.progress.epoch ?? 0);
     return await training.run(checkpoint);
+  } catch (error) {
+    // A full disk, most of all: half a file is never left, and what stood there is.
+    if (!(error instanceof GhostkitError) || !error.message.startsWith('cannot write')) throw error;
+    const kept = training.hasSaved ? '; the last checkpoint is still there, to resume from' : '';
+    throw new GhostkitError(`${error.message}${kept}`, { cause: error });
   } finally {
     training.close();
     await Promise.all([loader.close(), held.close()]);
@@ -119,6 +124,8 @@ class Training {
   private progress: TrainingProgress;
   private step?: TrainingStep;
   private saved = performance.now();
+  /** Whether there is a checkpoint of this training. */
+  hasSaved = false;
   private told = 0;
   /** Of this process: seconds of training and of evaluation, and the steps and evaluations in them. */
   private readonly spent = { training: 0, steps: 0, evaluation: 0, evaluations: 0 };
@@ -145,6 +152,7 @@ class Training {
   async run(checkpoint: Awaited<ReturnType<typeof readTrainingCheckpoint>>): Promise<TrainResult> {
     const { config, folder, options, loaders } = this;
     if (checkpoint) this.progress = { ...checkpoint.progress, config };
+    this.hasSaved = checkpoint !== undefined;
     const { epoch, batch, stage } = this.progress;
     if (epoch < config.epochs) {
       // A checkpoint from the end of a stage has the weights that the next one begins with.
@@ -260,7 +268,7 @@ class Training {
     return new GhostkitError(
       `the training has diverged: its numbers are too large (epoch ${epoch + 1}, step ${step}, ` +
         `learning rate ${this.lastRate().toPrecision(3)}); try a lower optimizer.lr, a longer schedule.warmupEpochs, or ` +
-        `clipNorm=1; what was saved before is kept in ${this.folder.path}`,
+        `clipNorm=1${this.hasSaved ? `; what was saved before is kept in ${this.folder.path}` : ''}`,
     );
   }
 
@@ -291,6 +299,7 @@ class Training {
   private async save(): Promise<void> {
     await writeTrainingCheckpoint(this.folder.last, { progress: this.progress, tensors: this.soundState() });
     this.saved = performance.now();
+    this.hasSaved = true;
   }
 
   /** The state of the training; throws when it has diverged. */

@@ -47,7 +47,8 @@ export function encodeTrainedModel(trained: TrainedModel, metadata: Readonly<Rec
 export async function readTrainable(path: string, name?: string): Promise<LoadedModel> {
   const checkpoint = await readCheckpoint(path);
   try {
-    const loaded = identify(checkpoint, name);
+    const told = identify(checkpoint);
+    const loaded = told?.entry.name === name || name === undefined ? told : identify(checkpoint, name);
     if (!loaded) throw new GhostkitError('these are not the weights of a network that ghostkit knows');
     if (loaded.form === 'deploy' || loaded.options.reparam === 'merged') {
       throw new GhostkitError('these weights are merged for inference; training needs those in training form');

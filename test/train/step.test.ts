@@ -193,7 +193,7 @@ describe('training steps', () => {
       const resumed = await withStep(
         options,
         (step) => {
-          run(step, 7, 9);
+          run(step, 7, 10);
           step.restore(half.tensors, half.steps);
           run(step, 2, 5);
           return step.state();

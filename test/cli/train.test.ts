@@ -1,0 +1,210 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SHAPES, writeShapes } from '../support/shapes.js';
+import { failure, run } from './run.js';
+
+let folder: string;
+const at = (...names: string[]) => join(folder, ...names);
+
+/** A network of some ten thousand weights, on one thread: its speed is that of the machine, its result always the same. */
+const TINY = ['--size', '32', '--threads', '1', '--workers', '0', '--set', 'width=0.25', '--set', 'stemStride=1'];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ghostkit-train-'));
+  await writeShapes(at('shapes'), 40);
+  await writeShapes(at('few'), 6);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function trained(output: string): Promise<{ valTop1: number; emaTop1?: number }[]> {
+  const text = await readFile(join(output, 'metrics.jsonl'), 'utf8');
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+describe('a first loop', () => {
+  it('trains, reports, predicts and evaluates', async () => {
+    const output = at('first');
+    const ran = await run(
+      'train',
+      at('shapes'),
+      '-o',
+      output,
+      ...TINY,
+      '--epochs',
+      '8',
+      '--batch',
+      '12',
+      '--lr',
+      '0.1',
+    );
+    expect({ code: ran.code, err: ran.err }).toEqual({ code: 0, err: '' });
+    expect(ran.out).toMatch(/^repghostnet at width 0.25 {2}108 pictures of 3 classes, 12 for validation\n/);
+    expect(ran.out).toMatch(/epoch 8\/8 {2}loss \d\.\d+ {2}top-1 .* %/);
+    const rows = await trained(output);
+    expect(rows).toHaveLength(8);
+    expect(Math.max(...rows.map(({ valTop1, emaTop1 = 0 }) => Math.max(valTop1, emaTop1)))).toBeGreaterThan(0.9);
+    const report = await readFile(join(output, 'report.html'), 'utf8');
+    for (const text of ['Training of repghostnet at width 0.25', 'circle', 'Top-1 accuracy', 'optimizer.lr']) {
+      expect(report).toContain(text);
+    }
+
+    const weights = join(output, 'model.safetensors');
+    const { out } = await run(
+      'predict',
+      '--json',
+      '--weights',
+      weights,
+      at('few'),
+      ...SHAPES.map((s) => at('few', s, '000.png')),
+    );
+    const { preprocessing, predictions } = JSON.parse(out);
+    expect(preprocessing).toMatchObject({ size: 32, cropRatio: 0.875, interpolation: 'bicubic' });
+    expect(predictions.slice(1).map((p: { top: { label: string }[] }) => p.top[0].label)).toEqual([...SHAPES]);
+
+    for (const form of ['deploy', 'training']) {
+      const evaluated = await run('eval', at('few'), '--weights', weights, '--form', form, '--json', '--threads', '1');
+      const result = JSON.parse(evaluated.out);
+      expect(result).toMatchObject({ form, pictures: 18, of: 'all', top5: 1, unreadable: [] });
+      expect(result.top1).toBeGreaterThan(0.8);
+      expect(result.perClass.map((row: { label: string }) => row.label).sort()).toEqual([...SHAPES]);
+    }
+
+    // Only two of the classes, in folders of the same names: matched by name.
+    await cp(at('few', 'triangle'), at('two', 'triangle'), { recursive: true });
+    await cp(at('few', 'circle'), at('two', 'circle'), { recursive: true });
+    const two = JSON.parse((await run('eval', at('two'), '--weights', weights, '--json', '--threads', '1')).out);
+    expect(two).toMatchObject({ pictures: 12 });
+    expect(two.top1).toBeGreaterThan(0.8);
+
+    // What is trained on top of it begins where it ended, with other classes.
+    await cp(at('few', 'square'), at('other', 'quadrangle'), { recursive: true });
+    await cp(at('few', 'circle'), at('other', 'disc'), { recursive: true });
+    const tuned = await run(
+      ...['finetune', at('other'), '--weights', weights, '-o', at('tuned'), '--epochs', '4', '--head-epochs', '2'],
+      ...['--batch', '5', '--threads', '1', '--workers', '0', '--json'],
+    );
+    expect(tuned).toMatchObject({ code: 0, err: '' });
+    const { best, metrics, finished } = JSON.parse(tuned.out);
+    expect(finished).toBe(true);
+    expect(best.top1).toBe(1);
+    // Only the whole network has an average.
+    expect(metrics.map((row: object) => 'emaTop1' in row)).toEqual([false, false, true, true]);
+    const info = JSON.parse((await run('info', '--json', at('tuned', 'model.safetensors'))).out);
+    expect(info.model).toMatchObject({ name: 'repghostnet_050', width: 0.25, stemStride: 1, classes: 2 });
+
+    expect(await failure(1, 'predict', '--weights', join(output, 'last.safetensors'), at('few'))).toBe(
+      `${join(output, 'last.safetensors')}: this is a training to go on from; the network is in best.safetensors beside it`,
+    );
+    expect(await failure(1, 'train', at('shapes'), '-o', output)).toContain('has a training in it; resume that');
+    const again = (...args: string[]) => failure(1, 'train', at('shapes'), '-o', output, '--resume', ...args);
+    expect(await again('--model', 'ghostnet_050')).toContain(
+      'last.safetensors: this is a checkpoint of repghostnet_050, not of ghostnet_050',
+    );
+    expect(await again('--lr', '0.2')).toContain('it was begun with optimizer.lr 0.1, not 0.2');
+    expect(await failure(1, 'train', at('few'), '-o', output, '--resume')).toContain(
+      'it was begun with 108 pictures to train on, now there are 15',
+    );
+    // All done: there is nothing left to do, and nothing is done.
+    expect(await run('train', '-o', output, '--resume')).toMatchObject({ code: 0, err: '' });
+  });
+});
+
+describe('bad input', () => {
+  const few = (...args: string[]) => ['train', at('few'), '-o', at('bad'), ...TINY, '--batch', '4', ...args];
+
+  it('is told in one line', async () => {
+    expect(await failure(1, ...few('--set', 'optimizer.momentun=1'))).toBe(
+      'optimizer.momentun: there is no such setting; did you mean momentum?',
+    );
+    expect(await failure(1, ...few('--set', 'augmentatoin=1'))).toContain('did you mean augmentation?');
+    expect(await failure(1, ...few('--recipe', 'cifar-10'))).toContain('did you mean cifar10?');
+    expect(await failure(1, ...few('--model', 'repgostnet_050'))).toContain('did you mean repghostnet_050?');
+    expect(await failure(2, ...few('--epochs', '0'))).toContain('It must be a positive integer.');
+    expect(await failure(1, ...few('--batch', '64'))).toContain('the batch size is 64, but there are only 15 pictures');
+    expect(await failure(1, 'train', at('none'), '-o', at('bad'))).toContain('there is no such folder or file');
+    expect(await failure(2, 'train', '-o', at('bad'))).toContain('name the folder or tar file with the pictures');
+    expect(await failure(2, 'finetune', at('few'), '-o', at('bad'))).toContain('--weights FILE');
+    expect(await failure(1, 'eval', at('few'), '--weights', at('none'))).toContain('there is no such file');
+    await writeFile(at('bad.json'), '{"epochs": 3,}');
+    expect(await failure(1, ...few('--config', at('bad.json')))).toContain(
+      `${at('bad.json')}: the configuration is no JSON`,
+    );
+  });
+
+  it('an empty class, or one only', async () => {
+    await cp(at('few'), at('empty'), { recursive: true });
+    await mkdir(at('empty', 'hexagon'));
+    expect(await failure(1, 'train', at('empty'), '-o', at('bad'))).toBe(`${at('empty')}: no picture of hexagon`);
+    await cp(at('few', 'circle'), at('one', 'circle'), { recursive: true });
+    expect(await failure(1, 'train', at('one'), '-o', at('bad'))).toContain('one class only (circle)');
+  });
+
+  it('unreadable pictures are skipped, counted and named', async () => {
+    await cp(at('few'), at('damaged'), { recursive: true });
+    await writeFile(at('damaged', 'circle', 'zzz.png'), 'no picture');
+    const whole = await readFile(at('few', 'square', '000.png'));
+    await writeFile(at('damaged', 'square', 'zzz.png'), whole.subarray(0, whole.length >> 1));
+    const args = ['train', at('damaged'), '-o', at('skipping'), ...TINY, '--batch', '4', '--epochs', '2'];
+    const { code, out, err } = await run(...args, '--set', 'schedule.warmupEpochs=0');
+    expect(code).toBe(0);
+    expect(err).toMatch(
+      /^warning: 2 pictures cannot be read and are left out: .*circle\/zzz\.png \(.*square\/zzz\.png \(.*\n$/,
+    );
+    expect(out).toContain('epoch 2/2');
+    expect(await readFile(at('skipping', 'report.html'), 'utf8')).toContain('Unreadable pictures: 2');
+  });
+
+  it('a learning rate that explodes stops with what to try, and keeps what was saved', async () => {
+    const settings = ['--epochs', '3', '--lr', '1e12', '--set', 'schedule.warmupEpochs=0'];
+    const args = ['train', at('few'), '-o', at('explodes'), ...TINY, '--batch', '4', ...settings];
+    const message = await failure1(...args);
+    expect(message).toMatch(
+      /^the training has diverged: .* \(epoch 1, step \d, learning rate 1\.00e\+12\); try a lower optimizer\.lr/,
+    );
+    expect(existsSync(at('explodes', 'best.safetensors'))).toBe(false);
+  });
+
+  it('a checkpoint that is none', async () => {
+    await mkdir(at('alien'));
+    await writeFile(at('alien', 'last.safetensors'), 'something');
+    expect(await failure(1, 'train', at('few'), '-o', at('alien'), '--resume')).toContain(
+      'last.safetensors: not a valid safetensors file',
+    );
+  });
+});
+
+/** The message of a training that fails after it has begun, and so has written where it is. */
+async function failure1(...args: string[]): Promise<string> {
+  const { code, err } = await run(...args);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^error: [^\n]*\n$/);
+  return err.slice('error: '.length).trimEnd();
+}
+
+describe('Ctrl-C', () => {
+  const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+  // Signals of another system would end the process before it can do anything.
+  it.skipIf(process.platform === 'win32')('saves, says how to go on, and exits with 130', async () => {
+    const command = ['--import', path('../support/typescript-process.mjs'), path('../../src/cli/main.ts')];
+    const args = ['train', at('few'), '-o', at('stopped'), ...TINY, '--batch', '4', '--epochs', '500'];
+    const child = spawn(process.execPath, [...command, ...args]);
+    let out = '';
+    child.stdout.on('data', (text) => {
+      out += text;
+      if (/epoch +1\//.test(out)) child.kill('SIGINT');
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(130);
+    expect(out).toMatch(/stopped in epoch \d+ of 500; --resume -o .*stopped goes on from here\n$/);
+    expect(existsSync(at('stopped', 'last.safetensors'))).toBe(true);
+  });
+});

@@ -1,0 +1,174 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { MemoryDataset } from '../../src/data/dataset.js';
+import { preprocessingIn } from '../../src/data/preprocessing.js';
+import { readCheckpoint } from '../../src/formats/checkpoint-file.js';
+import { identify } from '../../src/models/identify.js';
+import { createModel } from '../../src/models/registry.js';
+import { readTrainingCheckpoint } from '../../src/train/checkpoint.js';
+import type { TrainConfig } from '../../src/train/config.js';
+import { resolveConfig } from '../../src/train/resolve-config.js';
+import { layerRates, stagesOf } from '../../src/train/stages.js';
+import { TrainingStep } from '../../src/train/step.js';
+import { labelTargets } from '../../src/train/targets.js';
+import { train } from '../../src/train/trainer.js';
+import { plain } from '../support/pictures.js';
+
+/** Bytes that the disk still takes. */
+const disk = vi.hoisted(() => ({ free: Number.POSITIVE_INFINITY }));
+
+vi.mock('node:fs/promises', async (original) => {
+  const fs = await original<typeof import('node:fs/promises')>();
+  return {
+    ...fs,
+    open: async (...args: Parameters<typeof fs.open>) => {
+      const file = await fs.open(...args);
+      const write = file.writeFile.bind(file);
+      file.writeFile = async (data) => {
+        const { length } = data as Uint8Array;
+        if (length <= disk.free) return write(data);
+        // As much as fits, as a real one would.
+        await write((data as Uint8Array).slice(0, disk.free));
+        throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+      };
+      return file;
+    },
+  };
+});
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ghostkit-trainer-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const classes = ['red', 'blue'];
+const pictures = (count: number) =>
+  new MemoryDataset(
+    classes,
+    Array.from({ length: count }, (_, i) => ({
+      image: plain(32, 32, i % 2 ? [20, 30, 200 + (i % 50)] : [200 + (i % 50), 30, 20]),
+      label: i % 2,
+    })),
+  );
+const data = { train: pictures(12), val: pictures(6) };
+
+function configFor(name: string, settings: Record<string, unknown> = {}): TrainConfig {
+  const small = { width: 0.15, inputSize: 32, batchSize: 4, epochs: 2, workers: 0, output: join(folder, name) };
+  return resolveConfig([{ ...small, schedule: { kind: 'constant' }, ...settings }]);
+}
+
+describe('train', () => {
+  it('trains on pictures in memory, and its network says what it is', async () => {
+    const epochs: number[] = [];
+    const {
+      finished,
+      best,
+      folder: run,
+    } = await train(configFor('memory', { stemStride: 1 }), {
+      data,
+      observer: { epoch: ({ epoch }) => epochs.push(epoch) },
+    });
+    expect({ finished, epochs }).toEqual({ finished: true, epochs: [0, 1] });
+    expect(best?.top1).toBeGreaterThanOrEqual(0.5);
+    const loaded = identify(await readCheckpoint(run.model));
+    expect(loaded?.options).toEqual({ width: 0.15, stemStride: 1 });
+    expect(loaded?.labels).toEqual(classes);
+    expect(preprocessingIn(loaded?.checkpoint.metadata ?? {})).toMatchObject({ size: 32, interpolation: 'bicubic' });
+  });
+
+  it('stops when it is told to, and goes on to the same end', async () => {
+    const whole = await train(configFor('whole'), { data });
+    const config = configFor('parts', { resume: true });
+    for (;;) {
+      const stop = new AbortController();
+      // One step at a time: the first of each is the one that it was stopped behind.
+      const { finished } = await train(config, { data, signal: stop.signal, observer: { step: () => stop.abort() } });
+      if (finished) break;
+    }
+    const [a, b] = await Promise.all(
+      [whole.folder.model, join(config.output, 'model.safetensors')].map((f) => readFile(f)),
+    );
+    expect(a.equals(b)).toBe(true);
+  });
+
+  it('keeps the last checkpoint when the disk is full, in one line', async () => {
+    const config = configFor('full', { resume: true });
+    const last = join(config.output, 'last.safetensors');
+    const observer = {
+      epoch: () => {
+        disk.free = 1000;
+      },
+    };
+    await expect(train(config, { data, observer })).rejects.toThrow(
+      /^cannot write .*: no space is left on the disk; the last checkpoint is still there, to resume from$/,
+    );
+    expect((await readTrainingCheckpoint(last))?.progress.epoch).toBe(1);
+    expect((await readdir(config.output)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    disk.free = Number.POSITIVE_INFINITY;
+    const { finished, metrics } = await train(config, { data });
+    expect({ finished, epochs: metrics.map(({ epoch }) => epoch) }).toEqual({ finished: true, epochs: [0, 1] });
+  });
+
+  it('refuses a checkpoint of other classes or settings', async () => {
+    const config = configFor('memory', { stemStride: 1, resume: true });
+    const renamed = new MemoryDataset(['red', 'green'], [{ image: plain(32, 32, [0, 0, 0]), label: 0 }]);
+    await expect(train(config, { data: { ...data, train: renamed } })).rejects.toThrow(
+      'last.safetensors: it tells apart 2 classes, which are not the 2 of the data',
+    );
+    await expect(train({ ...config, emaDecay: null }, { data })).rejects.toThrow(
+      'it was begun with emaDecay 0.998, not null',
+    );
+  });
+
+  it('says when a batch does not fit into memory', async () => {
+    const big = configFor('big', { inputSize: 2048, batchSize: 12 });
+    await expect(train(big, { data })).rejects.toThrow(/MiB for this input.*; try a smaller batchSize or inputSize$/);
+  });
+});
+
+describe('fine-tuning', () => {
+  const model = createModel('repghostnet_050', { width: 0.15, classes: 2, dropout: 0 });
+
+  it('has a rate for each stage of a network, falling towards the picture', () => {
+    const rate = layerRates(model, 0.5);
+    expect(rate('classifier.weight')).toBe(1);
+    expect(rate('classifier.bias')).toBe(1);
+    expect(rate('conv_head.weight')).toBe(0.5);
+    expect(rate('blocks.9.0.conv.weight')).toBe(0.25);
+    expect(rate('blocks.8.0.ghost1.primary_conv.0.weight')).toBe(0.125);
+    expect(rate('conv_stem.weight')).toBeLessThan(rate('blocks.0.0.ghost1.primary_conv.0.weight'));
+    const mobilenet = layerRates(createModel('mobilenetv3_small_100', { classes: 2 }), 0.5);
+    expect(mobilenet('classifier.3.weight')).toBe(1);
+    expect(mobilenet('classifier.0.weight')).toBe(0.5);
+    expect(mobilenet('features.12.0.weight')).toBe(0.25);
+  });
+
+  it('leaves no epoch to a head that takes them all', () => {
+    const config = configFor('x', { finetune: { weights: 'x', headEpochs: 2 } });
+    expect(() => stagesOf(config, model, 3)).toThrow('finetune.headEpochs: 2 of 2 epochs leave none');
+  });
+
+  it('changes nothing but the head at first, not even statistics', async () => {
+    const [{ step: options }] = stagesOf(configFor('x', { finetune: { weights: 'x', headEpochs: 1 } }), model, 3);
+    const step = await TrainingStep.create(model, { ...options, input: [2, 3, 32, 32] });
+    const before = step.state().tensors;
+    const images = Float32Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => ((i * 37) % 101) / 50 - 1);
+    const targets = labelTargets([0, 1], 2, 2, 0, new Float32Array(4));
+    const losses = Array.from({ length: 5 }, () => step.run({ images, targets, learningRate: 0.1 }).loss);
+    expect(losses[4]).toBeLessThan(losses[0]);
+    const after = step.state().tensors;
+    step.close();
+    const changed = [...model.stateShapes().keys()].filter(
+      (name) => !before.get(name)?.data.every((v, i) => v === after.get(name)?.data[i]),
+    );
+    expect(changed).toEqual(['classifier.weight', 'classifier.bias']);
+  });
+});
+
+it('labels as probabilities', () => {
+  const smoothed = labelTargets([1, 0], 2, 2, 0.2, new Float32Array(4));
+  expect([...smoothed].map((v) => Number(v.toFixed(6)))).toEqual([0.1, 0.9, 0.9, 0.1]);
+});
