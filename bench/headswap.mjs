@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { headFromLandmarks, landmarksFromFive } from '../dist/headswap/segment-landmarks.js';
 import { POINTS, SIZE } from './headswap/scene.mjs';
+import { python, startChild, torchVersion } from './lib/children.mjs';
 import { machine, median, rounded } from './lib/measure.mjs';
 import { filtered, positive } from './lib/options.mjs';
 import { ensurePeers } from './lib/peers.mjs';
@@ -34,51 +33,6 @@ const COVERS = {
 
 const here = (name) => fileURLToPath(new URL(`headswap/${name}`, import.meta.url));
 
-const python = process.env.GHOSTKIT_PYTHON ?? 'python3';
-
-/** The version of PyTorch, or undefined where there is none. */
-function torchVersion() {
-  return new Promise((resolve) => {
-    const child = spawn(python, ['-c', 'import torch; print(torch.__version__)'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    let out = '';
-    child.stdout.on('data', (data) => {
-      out += data;
-    });
-    child.on('error', () => resolve(undefined));
-    child.on('close', (code) => resolve(code === 0 ? out.trim() : undefined));
-  });
-}
-
-/**
- * A process with one runtime in it, ready to run. It answers every line on its standard input with one line of JSON: at first how
- * long it took to get ready, then the milliseconds of a swap and its peak of memory so far.
- */
-async function start(command, args) {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => {
-    for (;;) {
-      const { value, done } = await lines.next();
-      if (done) throw new Error(`${command} ended before it answered`);
-      // Some runtimes greet on standard output.
-      if (value.startsWith('{')) return JSON.parse(value);
-    }
-  };
-  const ready = await answer();
-  return {
-    ready,
-    run() {
-      child.stdin.write('run\n');
-      return answer();
-    },
-    stop() {
-      child.stdin.end();
-    },
-  };
-}
-
 export async function run(values, log) {
   const threads = positive(values, 'threads');
   const runs = positive(values, 'runs');
@@ -91,7 +45,7 @@ export async function run(values, log) {
     for (const runtime of asked) {
       const command = await commandOf(runtime, { threads, folder, original: values.original }, log);
       if (!command) continue;
-      const started = await start(...command);
+      const started = await startChild(...command);
       processes.push({ runtime, ...started, times: [], peakMemoryMB: 0 });
       log(`${runtime} is ready after ${rounded(started.ready.ms / 1000, 1)} s${noteOf(started.ready)}`);
     }
@@ -99,7 +53,7 @@ export async function run(values, log) {
     // In turns, so that the machine's moods hit all alike; the first round warms everything up.
     for (let round = -1; round < runs; round++) {
       for (const each of round % 2 ? [...processes].reverse() : processes) {
-        const { ms, peakMemoryMB } = await each.run();
+        const { ms, peakMemoryMB } = await each.ask('run');
         if (round >= 0) each.times.push(ms);
         each.peakMemoryMB = peakMemoryMB;
       }

@@ -1,7 +1,12 @@
 /** Everything of ghostkit in Node. A page uses `web.ts`, which leaves out what needs files. */
 
+export { type Dataset, MemoryDataset, perClass, split, subset } from './data/dataset.js';
 export { loadImage } from './data/image.js';
 export { parseLabels } from './data/labels.js';
+export type { Batch } from './data/loader/batch.js';
+export { createLoader, type Loader, type LoadingOptions } from './data/loader/loader.js';
+export { type DataSplits, openDataset } from './data/open-dataset.js';
+export { preprocessingIn, preprocessingMetadata } from './data/preprocessing.js';
 export { type Interpolation, type Region, type RgbImage, resample } from './data/resample.js';
 export { centerCrop, IMAGENET, type Preprocessing, toTensor } from './data/transform.js';
 export { writeFileAtomic } from './formats/atomic.js';
@@ -123,3 +128,21 @@ export {
   tensor,
   toFloat32,
 } from './tensor/tensor.js';
+export {
+  type Best,
+  readTrainingCheckpoint,
+  type TrainingCheckpoint,
+  type TrainingProgress,
+} from './train/checkpoint.js';
+export type { TrainConfig } from './train/config.js';
+export { EVALUATION_BATCH, type EvaluateOptions, evaluate } from './train/evaluate.js';
+export { ConfusionMatrix, Evaluation, type Mistake } from './train/metrics.js';
+export { bestEpoch, type EpochMetrics, parseMetrics } from './train/metrics-log.js';
+export type { StepReport, TrainObserver } from './train/observer.js';
+export { RECIPES, type Recipe } from './train/recipes.js';
+export { type ReportData, renderReport } from './train/report/report.js';
+export { parseConfig, resolveConfig } from './train/resolve-config.js';
+export { type LearningRate, learningRate, type Schedule } from './train/schedule.js';
+export { type OptimizerOptions, TrainingStep, type TrainingStepOptions } from './train/step.js';
+export { type TrainOptions, type TrainResult, train } from './train/trainer.js';
+export { openTrainingData, type TrainingData } from './train/training-data.js';

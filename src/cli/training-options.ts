@@ -20,7 +20,7 @@ type Json = Record<string, unknown>;
 export interface TrainingOptions extends CommonOptions {
   recipe?: string;
   config?: string;
-  set: string[];
+  set?: string[];
   model?: string;
   epochs?: number;
   batch?: number;
@@ -36,7 +36,7 @@ export interface TrainingOptions extends CommonOptions {
 /** Workers beyond this have nothing to do: the network is slower than they are. */
 const MOST_WORKERS = 4;
 
-const collect = (value: string, list: string[]) => [...list, value];
+const collect = (value: string, list: string[] = []) => [...list, value];
 
 export function addTrainingOptions(command: Command): Command {
   return command
@@ -44,7 +44,7 @@ export function addTrainingOptions(command: Command): Command {
     .option('--resume', 'go on from the last checkpoint in the output folder')
     .option('--recipe <name>', 'settings by name; a wrong one is answered with those there are')
     .option('--config <file>', 'settings as JSON')
-    .option('--set <key=value>', 'one setting, as optimizer.lr=0.1; may be repeated', collect, [])
+    .option('--set <key=value>', 'one setting, as optimizer.lr=0.1; may be repeated', collect)
     .option('--epochs <n>', 'how often every picture is seen', positiveInteger)
     .option('--batch <n>', 'pictures in a step', positiveInteger)
     .option('--lr <rate>', 'the highest learning rate', Number)
@@ -69,7 +69,9 @@ function flagsOf(data: string | undefined, options: TrainingOptions): Json {
     ...{ data, epochs, batchSize: batch, inputSize: size, seed, threads, workers, output, resume },
     model: model === undefined ? undefined : entryFor(model).name,
   });
-  return mergeSettings({ ...flags, ...(lr !== undefined && { optimizer: { lr } }) }, parseSettings(options.set));
+  // The rate last: an optimizer that is set as a whole would take it away.
+  const settings = mergeSettings(flags, parseSettings(options.set ?? []));
+  return lr === undefined ? settings : mergeSettings(settings, { optimizer: { lr } });
 }
 
 /** What is asked for beside the defaults: of the file, then of the flags. */

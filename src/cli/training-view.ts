@@ -2,7 +2,7 @@ import type { Unreadable } from '../data/loader/batch.js';
 import { printable } from '../formats/text.js';
 import { titleOf } from '../models/identify.js';
 import type { EpochMetrics } from '../train/metrics-log.js';
-import type { StepReport, TrainObserver } from '../train/trainer.js';
+import type { StepReport, TrainObserver } from '../train/observer.js';
 import { formatPercent, type Io, type Sink, styleFor } from './output.js';
 import { formatSeconds } from './progress.js';
 

@@ -86,10 +86,14 @@ export class Executor {
     return new Executor(program, variant, threads, memory, exports as unknown as Kernels, mayWait() ? 1 : 0);
   }
 
-  /** Writes the inputs, runs the program and copies the outputs out. Synchronous. */
-  run(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): Record<string, FloatTensor> {
+  /** Writes the inputs, runs the program, but for the words of `skipped`, and copies the outputs out. Synchronous. */
+  run(
+    inputs: Readonly<Record<string, Float32Array | FloatTensor>>,
+    skipped?: { readonly from: number; readonly to: number },
+  ): Record<string, FloatTensor> {
     this.write(inputs);
-    this.execute(0, this.program.wordCount);
+    this.execute(0, skipped?.from ?? this.program.wordCount);
+    if (skipped) this.execute(skipped.to, this.program.wordCount);
     return this.read();
   }
 

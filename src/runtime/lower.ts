@@ -82,6 +82,9 @@ class GraphLowerer implements Lowering {
       // needs no other thread's share.
       if (value.op.update) this.calls[this.calls.length - 1].alone = true;
     }
+    // But behind the last one they meet: outputs may lie where a slower thread still reads what it updates with.
+    const last = this.calls.at(-1);
+    if (last) last.alone = false;
     const outputs = Object.entries(this.graph.outputs).map(([name, value]) => this.lowerOutput(name, value));
     this.zeroBuffer.data = new Float32Array(this.zeroBuffer.floats);
     const state = (this.options.live ?? []).map((p) => this.statePort(p));

@@ -12,10 +12,12 @@ async function serve({ module, memory, sync, tid, threads }, post) {
   work(sync, tid, threads);
 }
 
+// No await at the top level: Vite makes classic scripts of workers, which have none.
 if (typeof process !== 'undefined' && process.versions?.node) {
   const name = 'node:worker_threads';
-  const { parentPort, workerData } = await import(/* @vite-ignore */ name);
-  await serve(workerData, (message) => parentPort.postMessage(message));
+  import(/* @vite-ignore */ name).then(({ parentPort, workerData }) =>
+    serve(workerData, (message) => parentPort.postMessage(message)),
+  );
 } else {
   self.onmessage = async (event) => {
     await serve(event.data, (message) => self.postMessage(message));

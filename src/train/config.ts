@@ -175,6 +175,8 @@ export const trainConfigSchema = z.strictObject({
    */
   emaDecay: z.number().gt(0).lt(1).nullable(),
 
+  /** Evaluates behind every so many epochs, and behind the last. */
+  evaluateEvery: count,
   /** Starts from weights that are there instead of from nothing; null for the latter. */
   finetune: z
     .strictObject({

@@ -33,6 +33,7 @@ export const DEFAULTS: TrainConfig = {
   schedule: { kind: 'cosine', per: 'step', minLr: 0, warmupEpochs: 1, warmupLr: 1e-4, warmupFirst: false },
   clipNorm: null,
   emaDecay: 0.998,
+  evaluateEvery: 1,
   finetune: null,
   seed: 0,
   threads: 1,

@@ -48,7 +48,7 @@ export function layerRates(model: Network, decay: number): (name: string) => num
 
 /** What is trained when. Throws a {@link GhostkitError} for settings that contradict each other. */
 export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: number): Stage[] {
-  const { epochs, optimizer, schedule, clipNorm, emaDecay, finetune, threads } = config;
+  const { epochs, optimizer, schedule, clipNorm, emaDecay, finetune, accumulate, threads } = config;
   const headEpochs = finetune?.headEpochs ?? 0;
   if (headEpochs >= epochs) {
     throw new GhostkitError(`finetune.headEpochs: ${headEpochs} of ${epochs} epochs leave none for the whole network`);
@@ -57,17 +57,19 @@ export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: num
     optimizer: optimizerOf(config),
     decays: (_: string, shape: readonly number[]) => optimizer.decayNormAndBias || shape.length > 1,
     ...(clipNorm !== null && { clipNorm }),
+    accumulate,
     threads,
   };
   const rest = epochs - headEpochs;
-  const least = 1 - 1 / Math.max(2, AVERAGED_SHARE * rest * stepsPerEpoch);
+  const updates = (rest * stepsPerEpoch) / accumulate;
+  const mostDecay = 1 - 1 / Math.max(2, AVERAGED_SHARE * updates);
   const all: Stage = {
     name: 'all',
     from: headEpochs,
     to: epochs,
     step: {
       ...common,
-      ...(emaDecay !== null && { averageDecay: Math.min(emaDecay, least) }),
+      ...(emaDecay !== null && { averageDecay: Math.min(emaDecay, mostDecay) }),
       ...(finetune && finetune.layerDecay < 1 && { rateOf: layerRates(model, finetune.layerDecay) }),
     },
     rate: learningRate(optimizer.lr, schedule, { epochs: rest, stepsPerEpoch }),

@@ -4,7 +4,7 @@ import { trainingForm } from '../graph/passes/training-form.js';
 import { apply, type Value } from '../graph/value.js';
 import type { Module, Parameter } from '../nn/module.js';
 import { trace } from '../nn/trace.js';
-import { mul } from '../ops/binary.js';
+import { add, mul } from '../ops/binary.js';
 import { crossEntropy } from '../ops/loss.js';
 import { adamWOp, average, clipOp, sgdOp } from '../ops/update.js';
 import { Executor, fillFrom, type ProfileRow, usableThreads } from '../runtime/executor.js';
@@ -42,6 +42,8 @@ export interface TrainingStepOptions {
   readonly statistics?: 'batch' | 'running';
   /** Multiplies the learning rate of a parameter; by default 1. */
   readonly rateOf?: (name: string) => number;
+  /** Batches whose gradients make one update together, as their mean; default 1. */
+  readonly accumulate?: number;
   /** The largest norm of all gradients together; they are scaled down to it. */
   readonly clipNorm?: number;
   /** The decay of an exponential moving average of the weights and running statistics, kept beside them. */
@@ -97,6 +99,16 @@ export class TrainingStep {
     return new TrainingStep(model, executor, options, live);
   }
 
+  /** The part of the program that updates the parameters, in words. */
+  private get updateWords(): { from: number; to: number } {
+    const { calls, wordCount } = this.executor.program;
+    const start = (isPart: (label: string) => boolean) => calls.find(({ label }) => isPart(label))?.start ?? wordCount;
+    return {
+      from: start((label) => UPDATES.some((op) => label.startsWith(`${op.name} `))),
+      to: start((label) => label.startsWith('output ')),
+    };
+  }
+
   get memory(): Program['memory'] {
     return this.executor.program.memory;
   }
@@ -108,7 +120,8 @@ export class TrainingStep {
   /** Trains on one batch. Returns the mean loss and the logits before the update, `[N, classes]`. */
   run(batch: Batch): { loss: number; logits: FloatTensor; outputs: Record<string, FloatTensor> } {
     this.steps++;
-    const outputs = this.executor.run(this.inputsOf(batch));
+    const waits = this.steps % (this.options.accumulate ?? 1) !== 0;
+    const outputs = this.executor.run(this.inputsOf(batch), waits ? this.updateWords : undefined);
     return { loss: outputs.loss.data[0], logits: outputs.logits, outputs };
   }
 
@@ -126,7 +139,8 @@ export class TrainingStep {
     };
     const { optimizer } = this.options;
     if (optimizer.name === 'adamw') {
-      inputs.corrections = Float32Array.from(optimizer.betas ?? ADAM_BETAS, (beta) => 1 / (1 - beta ** this.steps));
+      const updates = Math.ceil(this.steps / (this.options.accumulate ?? 1));
+      inputs.corrections = Float32Array.from(optimizer.betas ?? ADAM_BETAS, (beta) => 1 / (1 - beta ** updates));
     }
     if (this.executor.program.inputs.some(({ name }) => name === 'seed')) inputs.seed = Float32Array.of(seed);
     return inputs;
@@ -174,6 +188,7 @@ export class TrainingStep {
 
 const AVERAGE = 'average.';
 const ADAM_BETAS = [0.9, 0.999] as const;
+const UPDATES = [sgdOp, adamWOp];
 
 function buildStep(model: Module, options: TrainingStepOptions) {
   const { graph, updates: statistics } = trainingForm(trace(model, options), options.statistics);
@@ -183,18 +198,32 @@ function buildStep(model: Module, options: TrainingStepOptions) {
 
   const all = [...model.namedParameters()];
   const trained = all.filter(([name, p]) => p.learnable && (options.trains?.(name) ?? true));
+  const { accumulate = 1 } = options;
   const grads = gradients(
-    loss,
+    accumulate === 1 ? loss : mul(loss, constant([1], [1 / accumulate])),
     trained.map(([, p]) => p.value),
   );
+  const slots: Slot[] = [];
+  const sums: { slot: Value; total: Value }[] = [];
   const learnt = trained.flatMap(([name, p], i) => {
     const grad = grads[i];
-    return grad ? [{ name, p, grad }] : [];
+    if (!grad || accumulate === 1) return grad ? [{ name, p, grad }] : [];
+    const sum = new Slot(`gradients.${name}`, p.shape);
+    slots.push(sum);
+    const slot = parameter(sum);
+    const total = add(slot, grad);
+    sums.push({ slot, total });
+    return [{ name, p, grad: total }];
   });
   const inputs: Record<string, Value> = { ...graph.inputs, targets, learning_rate: input('learning_rate', [1]) };
   const build = updateBuilder(options, learnt, inputs);
-  const slots: Slot[] = [];
-  const updates = [...learnt.flatMap((l) => build(l, slots)), ...statistics];
+  // What every batch changes, and behind it what is left out until the last batch of an update: see `updateWords`.
+  const updates = [
+    ...statistics,
+    ...sums.map(({ slot, total }) => average(slot, total, 1)),
+    ...learnt.flatMap((l) => build(l, slots)),
+    ...sums.map(({ slot, total }) => average(slot, total, 1, 0)),
+  ];
   if (options.averageDecay !== undefined) {
     for (const [name, p] of all) {
       const slot = new Slot(AVERAGE + name, p.shape, p.data);

@@ -8,9 +8,11 @@ import type { FloatTensor } from '../tensor/tensor.js';
 import { type Best, readTrainingCheckpoint, type TrainingProgress, writeTrainingCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config.js';
 import { EVALUATION_BATCH, evaluate } from './evaluate.js';
+import { betterOf, type Evaluated, isBetter } from './evaluated.js';
 import { evalLoading, trainLoading } from './loading.js';
 import { type Evaluation, predictions } from './metrics.js';
 import type { EpochMetrics } from './metrics-log.js';
+import type { StepReport, TrainObserver } from './observer.js';
 import { checkResumable } from './resume.js';
 import { RunFolder } from './run-folder.js';
 import { type Stage, stagesOf } from './stages.js';
@@ -24,33 +26,6 @@ import {
   type TrainedModel,
   transferWeights,
 } from './training-model.js';
-
-/** Where a training is, after a step. */
-export interface StepReport {
-  readonly epoch: number;
-  readonly epochs: number;
-  /** Steps of the epoch that are done, and how many it has. */
-  readonly step: number;
-  readonly steps: number;
-  /** The mean of the epoch so far. */
-  readonly loss: number;
-  readonly learningRate: number;
-  /** Since this process began to train. */
-  readonly imagesPerSecond: number;
-  /** To the end of the training. */
-  readonly secondsLeft: number;
-}
-
-/** Is told how a training goes. */
-export interface TrainObserver {
-  start?(about: { data: TrainingData; trained: TrainedModel; epoch: number; step: number; steps: number }): void;
-  step?(report: StepReport): void;
-  /** Pictures evaluated, of how many. */
-  evaluation?(done: number, total: number): void;
-  epoch?(metrics: EpochMetrics, isBest: boolean): void;
-  /** Pictures that turned out to be unreadable, each once. */
-  unreadable?(pictures: readonly Unreadable[]): void;
-}
 
 export interface TrainOptions {
   /** The pictures; by default those in the folder or tar file of the configuration. */
@@ -90,7 +65,7 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
   if (!checkpoint && config.finetune)
     transferWeights(trained, await readTrainable(config.finetune.weights, config.model));
   const loader = await createLoader(data.train, trainLoading(config));
-  const held = await createLoader(data.val, evalLoading(config, EVALUATION_BATCH));
+  const held = await createLoader(data.val, evalLoading(config, Math.min(EVALUATION_BATCH, data.val.length)));
   const training = new Training(config, data, folder, trained, { loader, held }, options);
   try {
     await folder.open(checkpoint?.progress.epoch ?? 0);
@@ -109,13 +84,6 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
 interface Loaders {
   readonly loader: Loader;
   readonly held: Loader;
-}
-
-/** What an epoch came to, and how long it took to find out. */
-interface Evaluated {
-  readonly weights: Evaluation;
-  readonly average?: Evaluation;
-  readonly seconds: number;
 }
 
 class Training {
@@ -138,9 +106,6 @@ class Training {
     private readonly loaders: Loaders,
     private readonly options: TrainOptions,
   ) {
-    if (config.accumulate > 1) {
-      throw new GhostkitError('accumulate: gradients of several steps cannot be added up yet; set it to 1');
-    }
     this.stages = stagesOf(config, trained.model, loaders.loader.batches);
     this.targets = new Float32Array(config.batchSize * data.train.classes.length);
     this.progress = {
@@ -190,7 +155,9 @@ class Training {
       this.step = await TrainingStep.create(this.trained.model, { ...this.stages[number].step, input });
     } catch (error) {
       if (!(error instanceof GhostkitError) || !/ MiB/.test(error.message)) throw error;
-      throw new GhostkitError(`${error.message}; try a smaller batchSize or inputSize`, { cause: error });
+      throw new GhostkitError(`${error.message}; try a smaller batchSize (accumulate makes up for it) or inputSize`, {
+        cause: error,
+      });
     }
     if (number !== this.progress.stage) this.progress = { ...this.progress, stage: number, steps: 0 };
   }
@@ -204,8 +171,9 @@ class Training {
       await this.startStage(epoch);
     }
     if (!(await this.trainEpoch(epoch))) return false;
-    const evaluated = await this.evaluateEpoch();
-    if (!evaluated) {
+    const isDue = (epoch + 1) % this.config.evaluateEvery === 0 || epoch + 1 === this.config.epochs;
+    const evaluated = isDue ? await this.evaluateEpoch() : undefined;
+    if (isDue && !evaluated) {
       await this.save();
       return false;
     }
@@ -274,7 +242,7 @@ class Training {
 
   private report(learningRate: number): StepReport {
     const { epoch, batch, sums } = this.progress;
-    const { epochs, batchSize } = this.config;
+    const { epochs, batchSize, evaluateEvery } = this.config;
     const steps = this.loaders.loader.batches;
     const { spent } = this;
     const left = (epochs - epoch) * steps - batch;
@@ -283,7 +251,7 @@ class Training {
       ...{ epoch, epochs, step: batch, steps, learningRate },
       loss: sums.loss / (batch * batchSize),
       imagesPerSecond: (spent.steps * batchSize) / spent.training,
-      secondsLeft: (spent.training / spent.steps) * left + perEvaluation * (epochs - epoch),
+      secondsLeft: (spent.training / spent.steps) * left + perEvaluation * Math.ceil((epochs - epoch) / evaluateEvery),
     };
   }
 
@@ -334,7 +302,10 @@ class Training {
     const { threads, inputSize } = this.config;
     const { model } = this.trained;
     this.step?.writeTo(model, which);
-    const net = await compile(model, { input: [EVALUATION_BATCH, 3, inputSize, inputSize], threads });
+    const net = await compile(model, {
+      input: [this.loaders.held.options.batchSize, 3, inputSize, inputSize],
+      threads,
+    });
     try {
       const { signal, observer } = this.options;
       return await evaluate(net, this.loaders.held, {
@@ -346,21 +317,12 @@ class Training {
     }
   }
 
-  private async closeEpoch(epoch: number, evaluated: Evaluated): Promise<void> {
-    const { folder, options, config, trained, data } = this;
+  private async closeEpoch(epoch: number, evaluated: Evaluated | undefined): Promise<void> {
+    const { folder, options } = this;
     const metrics = this.metricsOf(epoch, evaluated);
-    const [which, evaluation] = betterOf(evaluated);
-    const { top1, top5, meanLoss: loss } = evaluation;
-    const isBest = isBetter({ top1, loss }, this.progress.best);
     await folder.addMetrics(metrics);
-    if (isBest) {
-      this.progress = { ...this.progress, best: { epoch, which, top1, top5, loss } };
-      this.step?.writeTo(trained.model, which);
-      const result = { ...this.progress.best, pictures: evaluation.count };
-      await writeFileAtomic(folder.best, encodeTrainedModel(trained, { 'ghostkit.result': JSON.stringify(result) }));
-    }
+    const isBest = evaluated !== undefined && (await this.keepBest(epoch, evaluated));
     const { unreadable } = this;
-    await folder.writeReport({ config, trained, data, unreadable }, evaluation);
     this.progress = { ...this.progress, epoch: epoch + 1, batch: 0, sums: { loss: 0, correct: 0, seconds: 0 } };
     await this.save();
     if (unreadable.length > this.told) options.observer?.unreadable?.(unreadable);
@@ -368,31 +330,32 @@ class Training {
     options.observer?.epoch?.(metrics, isBest);
   }
 
-  private metricsOf(epoch: number, { weights, average, seconds }: Evaluated): EpochMetrics {
+  /** Writes the report, and the network if it is the best so far. */
+  private async keepBest(epoch: number, evaluated: Evaluated): Promise<boolean> {
+    const { folder, config, trained, data, unreadable } = this;
+    const [which, evaluation] = betterOf(evaluated);
+    const { top1, top5, meanLoss: loss } = evaluation;
+    const isBest = isBetter({ top1, loss }, this.progress.best);
+    if (isBest) {
+      this.progress = { ...this.progress, best: { epoch, which, top1, top5, loss } };
+      this.step?.writeTo(trained.model, which);
+      const result = { ...this.progress.best, pictures: evaluation.count };
+      await writeFileAtomic(folder.best, encodeTrainedModel(trained, { 'ghostkit.result': JSON.stringify(result) }));
+    }
+    await folder.writeReport({ config, trained, data, unreadable }, evaluation);
+    return isBest;
+  }
+
+  private metricsOf(epoch: number, { weights, average, seconds = 0 }: Partial<Evaluated> = {}): EpochMetrics {
     const { sums, batch } = this.progress;
     const pictures = batch * this.config.batchSize;
     return {
       ...{ epoch, lr: this.lastRate(), trainLoss: sums.loss / pictures },
       // Of mixed pictures there is no one class to be right about.
       ...(this.config.mixing === null && { trainTop1: sums.correct / pictures }),
-      ...{ valLoss: weights.meanLoss, valTop1: weights.top1, valTop5: weights.top5 },
+      ...(weights && { valLoss: weights.meanLoss, valTop1: weights.top1, valTop5: weights.top5 }),
       ...(average && { emaLoss: average.meanLoss, emaTop1: average.top1, emaTop5: average.top5 }),
       ...{ seconds: sums.seconds + seconds, imagesPerSecond: pictures / sums.seconds },
     };
   }
-}
-
-function betterOf({ weights, average }: Evaluated): [Best['which'], Evaluation] {
-  if (
-    average &&
-    isBetter({ top1: average.top1, loss: average.meanLoss }, { top1: weights.top1, loss: weights.meanLoss })
-  ) {
-    return ['average', average];
-  }
-  return ['weights', weights];
-}
-
-/** Of equally many right answers the surer ones are better. */
-function isBetter(a: Pick<Best, 'top1' | 'loss'>, b: Pick<Best, 'top1' | 'loss'> | null): boolean {
-  return b === null || a.top1 > b.top1 || (a.top1 === b.top1 && a.loss < b.loss);
 }

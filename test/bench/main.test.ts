@@ -42,4 +42,15 @@ describe('npm run bench', () => {
     expect(rows[0].medianMs).toBeGreaterThan(0);
     expect(rows[0].shareOfPeak).toBeGreaterThan(0);
   });
+
+  it('measures training steps', () => {
+    const small = ['--models', 'repghostnet_050', '--size', '32', '--batch', '2', '--rounds', '1'];
+    const { status, stdout } = bench('training', ...small, '--filter', 'ghostkit', '--json');
+    expect(status).toBe(0);
+    const [row] = JSON.parse(stdout).rows;
+    expect(row).toMatchObject({ model: 'repghostnet_050', runtime: 'ghostkit', threads: 2, steps: 3 });
+    expect(row.imagesPerSecond).toBeGreaterThan(0);
+    expect(row.peakMemoryMB).toBeGreaterThan(10);
+    expect(bench('training', '--models', 'mobilenetv3_small_100').stderr).toMatch(/only the Ghost family is written/);
+  });
 });

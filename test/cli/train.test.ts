@@ -39,7 +39,7 @@ describe('a first loop', () => {
       output,
       ...TINY,
       '--epochs',
-      '8',
+      '6',
       '--batch',
       '12',
       '--lr',
@@ -47,9 +47,9 @@ describe('a first loop', () => {
     );
     expect({ code: ran.code, err: ran.err }).toEqual({ code: 0, err: '' });
     expect(ran.out).toMatch(/^repghostnet at width 0.25 {2}108 pictures of 3 classes, 12 for validation\n/);
-    expect(ran.out).toMatch(/epoch 8\/8 {2}loss \d\.\d+ {2}top-1 .* %/);
+    expect(ran.out).toMatch(/epoch 6\/6 {2}loss \d\.\d+ {2}top-1 .* %/);
     const rows = await trained(output);
-    expect(rows).toHaveLength(8);
+    expect(rows).toHaveLength(6);
     expect(Math.max(...rows.map(({ valTop1, emaTop1 = 0 }) => Math.max(valTop1, emaTop1)))).toBeGreaterThan(0.9);
     const report = await readFile(join(output, 'report.html'), 'utf8');
     for (const text of ['Training of repghostnet at width 0.25', 'circle', 'Top-1 accuracy', 'optimizer.lr']) {

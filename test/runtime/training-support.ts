@@ -108,7 +108,7 @@ export async function trainingError(
   const actual = await runTraining(training, options);
   const worst = { error: 0, of: 'nothing' };
   for (const [name, { data }] of Object.entries(expected)) {
-    const scale = data.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-2);
+    const scale = data.reduce((most, v) => Math.max(most, Math.abs(v)), 0.05);
     data.forEach((v, i) => {
       const error = Math.abs(v - actual[name][i]) / scale;
       // A NaN is the worst error of all.

@@ -80,12 +80,16 @@ describe('train', () => {
   });
 
   it('stops when it is told to, and goes on to the same end', async () => {
-    const whole = await train(configFor('whole'), { data });
-    const config = configFor('parts', { resume: true });
+    // Of three batches of an epoch one is left over for the update in the next.
+    const settings = { accumulate: 2, threads: 1 };
+    const whole = await train(configFor('whole', settings), { data });
+    const config = configFor('parts', { ...settings, threads: 2, resume: true });
     for (;;) {
       const stop = new AbortController();
-      // One step at a time: the first of each is the one that it was stopped behind.
-      const { finished } = await train(config, { data, signal: stop.signal, observer: { step: () => stop.abort() } });
+      // Two steps at a time, of epochs of three.
+      let steps = 0;
+      const step = () => ++steps === 2 && stop.abort();
+      const { finished } = await train(config, { data, signal: stop.signal, observer: { step } });
       if (finished) break;
     }
     const [a, b] = await Promise.all(
@@ -112,6 +116,12 @@ describe('train', () => {
     expect({ finished, epochs: metrics.map(({ epoch }) => epoch) }).toEqual({ finished: true, epochs: [0, 1] });
   });
 
+  it('evaluates as often as it is told to, and at the end', async () => {
+    const { metrics, best } = await train(configFor('seldom', { epochs: 3, evaluateEvery: 2 }), { data });
+    expect(metrics.map(({ valTop1 }) => valTop1 !== undefined)).toEqual([false, true, true]);
+    expect(best?.epoch).toBeGreaterThan(0);
+  });
+
   it('refuses a checkpoint of other classes or settings', async () => {
     const config = configFor('memory', { stemStride: 1, resume: true });
     const renamed = new MemoryDataset(['red', 'green'], [{ image: plain(32, 32, [0, 0, 0]), label: 0 }]);
@@ -125,7 +135,9 @@ describe('train', () => {
 
   it('says when a batch does not fit into memory', async () => {
     const big = configFor('big', { inputSize: 2048, batchSize: 12 });
-    await expect(train(big, { data })).rejects.toThrow(/MiB for this input.*; try a smaller batchSize or inputSize$/);
+    await expect(train(big, { data })).rejects.toThrow(
+      /MiB for this input.*; try a smaller batchSize .* or inputSize$/,
+    );
   });
 });
 
@@ -144,6 +156,25 @@ describe('fine-tuning', () => {
     expect(mobilenet('classifier.3.weight')).toBe(1);
     expect(mobilenet('classifier.0.weight')).toBe(0.5);
     expect(mobilenet('features.12.0.weight')).toBe(0.25);
+  });
+
+  it('goes on behind its first stage as if nothing had been', async () => {
+    const { folder: base } = await train(configFor('base', { epochs: 1 }), { data });
+    const settings = { epochs: 3, finetune: { weights: base.model, headEpochs: 1 } };
+    const whole = await train(configFor('tuned', settings), { data });
+    const config = configFor('tuned-parts', { ...settings, resume: true });
+    const observer = {
+      epoch: () => {
+        throw new Error('a crash');
+      },
+    };
+    await expect(train(config, { data, observer })).rejects.toThrow('a crash');
+    // The weights to start from are not needed any more.
+    await rm(base.path, { recursive: true });
+    const parts = await train(config, { data });
+    expect(parts.finished).toBe(true);
+    const [a, b] = await Promise.all([whole, parts].map(({ folder: { model: path } }) => readFile(path)));
+    expect(a.equals(b)).toBe(true);
   });
 
   it('leaves no epoch to a head that takes them all', () => {
