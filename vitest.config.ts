@@ -10,6 +10,7 @@ export default defineConfig({
     maxWorkers: 2,
     // Threads that the sources start inherit it.
     execArgv: ['--import', new URL('./test/support/typescript-threads.mjs', import.meta.url).href],
-    testTimeout: 30_000,
+    // Against hanging only: a test may share its cores with anything.
+    testTimeout: 180_000,
   },
 });

@@ -116,6 +116,7 @@ export * from './nn/layers.js';
 export { Module, Network, Parameter } from './nn/module.js';
 export { SpectralConv2d, SpectralLinear, settleSpectralNorm } from './nn/spectral-norm.js';
 export { Classifier, type TraceOptions, trace } from './nn/trace.js';
+export * as ops from './ops/index.js';
 export { type LoadOptions, loadCompiled } from './runtime/compiled-file.js';
 export type { CompiledModel } from './runtime/compiled-model.js';
 export { GhostkitError } from './tensor/error.js';

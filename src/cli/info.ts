@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { readBytes } from '../data/files.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
 import { printable } from '../formats/text.js';
 import { parameterOp } from '../graph/leaves.js';
@@ -29,24 +28,12 @@ interface InfoOptions extends CommonOptions {
   prefer?: 'ema' | 'model';
 }
 
-/** The types in a safetensors file that is known to be valid; what was read from it is widened to float32. */
-async function storedTypes(path: string): Promise<string[]> {
-  const bytes = await readBytes(path);
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<
-    string,
-    { dtype: string }
-  >;
-  return Object.entries(header).flatMap(([name, { dtype }]) => (name === '__metadata__' ? [] : [dtype]));
-}
-
 async function infoFile(io: Io, path: string, { json, prefer }: InfoOptions): Promise<void> {
-  const { state, metadata, source, format } = await readCheckpoint(path, { prefer });
+  const { state, metadata, source, format, storedTypes } = await readCheckpoint(path, { prefer });
   const { size: bytes } = await stat(path);
   const tensors = [...state.values()];
-  const stored = format === 'safetensors' ? await storedTypes(path) : tensors.map(({ dtype }) => dtype);
   const dtypes: Record<string, number> = {};
-  for (const dtype of stored) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+  for (const dtype of storedTypes) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   const elements = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const guess = guessModel(state, metadata);
   const classes = guess && modelFor(guess, state).model.numClasses;
@@ -129,7 +116,7 @@ function infoModel(io: Io, name: string, { json }: InfoOptions): void {
 
 export const infoCommand: CommandFactory = (io) =>
   command('info', 'tell what a checkpoint holds, what a network is made of, or how a picture was made', [
-    'info repghostnet_1_0x_43M_74.2.pth.tar',
+    'info repghostnet_1_0x_142M_74.22.pth.tar',
     'info ghostnet_100',
     'info swapped.png',
   ])

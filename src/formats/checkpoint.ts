@@ -26,6 +26,8 @@ export interface Checkpoint {
   /** The key the weights stood under, such as `state_dict_ema`, or `root` when the file is the state dict itself. */
   readonly source: string;
   readonly format: CheckpointFormat;
+  /** The type of every tensor in the file's words, before halves were widened to float32. */
+  readonly storedTypes: readonly string[];
 }
 
 const EMA_KEYS = ['state_dict_ema', 'model_ema', 'ema', 'ema_state_dict'];
@@ -44,9 +46,9 @@ const PREFIXES = ['module.', 'model.'];
 export async function parseCheckpoint(bytes: Uint8Array, options: CheckpointOptions = {}): Promise<Checkpoint> {
   const format = detectFormat(bytes);
   if (format === 'safetensors') {
-    const { tensors, metadata } = readSafetensors(bytes);
+    const { tensors, metadata, storedTypes } = readSafetensors(bytes);
     if (tensors.size === 0) throw new GhostkitError('the file holds no tensors');
-    return { state: withPlainNames(tensors), metadata, source: 'root', format };
+    return { state: withPlainNames(tensors), metadata, source: 'root', format, storedTypes };
   }
   // Loaded when it is needed: a page that reads safetensors need not carry it.
   const { openPyTorch, TensorRef, Placeholder } = await import('./pytorch/pytorch.js');
@@ -57,8 +59,9 @@ export async function parseCheckpoint(bytes: Uint8Array, options: CheckpointOpti
       file.root instanceof Placeholder ? `an object of ${printable(file.root.className)}` : describe(file.root);
     throw new GhostkitError(`the file holds no weights, only ${what}; save the model's state_dict()`);
   }
-  const { state, source } = choose(found, file, options.prefer);
-  return { state: withPlainNames(state), metadata: scalarsOf(file.root), source, format };
+  const { state, source, refs } = choose(found, file, options.prefer);
+  const storedTypes = [...refs.values()].map(({ storage }) => storage.type);
+  return { state: withPlainNames(state), metadata: scalarsOf(file.root), source, format, storedTypes };
 }
 
 function describe(root: unknown): string {
@@ -105,7 +108,7 @@ function choose(
   found: Found[],
   file: PyTorchFile,
   prefer: CheckpointOptions['prefer'],
-): { state: StateDict; source: string } {
+): { state: StateDict; source: string; refs: Refs } {
   const first = (kind: Found['kind']) => found.find((f) => f.kind === kind);
   const load = ({ refs, source }: Found) => {
     const state: StateDict = new Map();
@@ -117,7 +120,7 @@ function choose(
         throw new GhostkitError(`${printable(name)}: ${error.message}`);
       }
     }
-    return { state, source };
+    return { state, source, refs };
   };
   const model = first('model');
   const ema = first('ema');

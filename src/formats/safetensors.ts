@@ -43,6 +43,8 @@ const WRITTEN_AS: Record<DType, string> = {
 
 interface Entry {
   readonly name: string;
+  /** The type in the file's words. */
+  readonly stored: string;
   readonly type: FileType;
   readonly shape: number[];
   readonly start: number;
@@ -133,7 +135,7 @@ function parseEntry(name: string, value: unknown): Entry {
   if (end - start !== bytes) {
     fail(`${where} has ${end - start} bytes, but ${dtype} ${printable(formatShape(shape))} takes ${bytes}`);
   }
-  return { name, type, shape, start, end };
+  return { name, stored: dtype as string, type, shape, start, end };
 }
 
 function parseMetadata(value: unknown): Record<string, string> {
@@ -174,11 +176,16 @@ export function readSafetensorsHeader(bytes: Uint8Array): ParsedHeader {
 
 /**
  * Reads a safetensors file, checked as strictly as the reference implementation: the tensors tile the data without a
- * hole or an overlap. F16 and BF16 are widened to float32. The tensors share no memory with `bytes`.
+ * hole or an overlap. F16 and BF16 are widened to float32; `storedTypes` has every tensor's type in the file's words. The
+ * tensors share no memory with `bytes`.
  *
  * @throws GhostkitError when the file is malformed or has a dtype that is not supported.
  */
-export function readSafetensors(bytes: Uint8Array): { tensors: Map<string, Tensor>; metadata: Record<string, string> } {
+export function readSafetensors(bytes: Uint8Array): {
+  tensors: Map<string, Tensor>;
+  metadata: Record<string, string>;
+  storedTypes: string[];
+} {
   const { entries, metadata, dataStart, dataBytes: position } = readSafetensorsHeader(bytes);
   const dataBytes = bytes.length - dataStart;
   if (position !== dataBytes) fail(`its tensors take ${position} bytes, the file has ${dataBytes}; is it truncated?`);
@@ -189,7 +196,7 @@ export function readSafetensors(bytes: Uint8Array): { tensors: Map<string, Tenso
     raw.set(bytes.subarray(dataStart + start, dataStart + end));
     tensors.set(name, { dtype: type.dtype, shape, data: type.decode(raw) });
   }
-  return { tensors, metadata };
+  return { tensors, metadata, storedTypes: entries.map(({ stored }) => stored) };
 }
 
 export interface SafetensorsOptions {

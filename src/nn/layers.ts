@@ -1,5 +1,7 @@
 import type { Value } from '../graph/value.js';
 import * as ops from '../ops/index.js';
+import { GhostkitError } from '../tensor/error.js';
+import { sizeOf } from '../tensor/tensor.js';
 import { constantInit, defaultBiasInit, defaultWeightInit, type Initializer } from './init.js';
 import { Module, Parameter } from './module.js';
 
@@ -14,7 +16,10 @@ export interface Conv2dLayerOptions extends ops.Conv2dOptions {
   init?: LayerInit;
 }
 
-/** 2-D convolution, weight `[out, in/groups, kernel, kernel]`. */
+/** The side of a square kernel, or its height and width. */
+export type KernelSize = number | readonly [height: number, width: number];
+
+/** 2-D convolution, weight `[out, in/groups, height, width]`. */
 export class Conv2d extends Module {
   readonly weight: Parameter;
   readonly bias?: Parameter;
@@ -22,15 +27,20 @@ export class Conv2d extends Module {
   constructor(
     inChannels: number,
     outChannels: number,
-    kernel: number,
+    kernel: KernelSize,
     private readonly options: Conv2dLayerOptions = {},
   ) {
     super();
     const { groups = 1, init = {} } = options;
-    const shape = [outChannels, inChannels / groups, kernel, kernel];
+    const [height, width] = typeof kernel === 'number' ? [kernel, kernel] : kernel;
+    const shape = [outChannels, inChannels / groups, height, width];
+    if (![...shape, outChannels / groups].every((d) => Number.isInteger(d) && d >= 1)) {
+      throw new GhostkitError(
+        `conv2d: ${inChannels} to ${outChannels} channels in ${groups} groups, kernel ${height}x${width}: no such convolution`,
+      );
+    }
     this.weight = new Parameter(shape, init.weight ?? defaultWeightInit);
-    if (options.bias)
-      this.bias = new Parameter([outChannels], init.bias ?? defaultBiasInit((inChannels / groups) * kernel * kernel));
+    if (options.bias) this.bias = new Parameter([outChannels], init.bias ?? defaultBiasInit(sizeOf(shape.slice(1))));
   }
 
   forward(x: Value): Value {
@@ -159,7 +169,12 @@ export class Dropout extends Lambda {
   }
 }
 
-export function conv2d(inChannels: number, outChannels: number, kernel: number, options?: Conv2dLayerOptions): Conv2d {
+export function conv2d(
+  inChannels: number,
+  outChannels: number,
+  kernel: KernelSize,
+  options?: Conv2dLayerOptions,
+): Conv2d {
   return new Conv2d(inChannels, outChannels, kernel, options);
 }
 

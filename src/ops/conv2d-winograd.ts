@@ -25,7 +25,8 @@ export function suitsWinograd(value: Value<Conv2dAttrs>): boolean {
     kernelWidth === 3 &&
     groups === 1 &&
     !scale &&
-    [...stride, ...dilation].every((d) => d === 1) &&
+    stride.every((s) => s === 1) &&
+    dilation[0] === dilation[1] &&
     Math.min(outputs, channels) >= LEAST_CHANNELS &&
     n * Math.ceil(height / 4) * Math.ceil(width / 4) >= LEAST_TILES
   );
@@ -34,7 +35,7 @@ export function suitsWinograd(value: Value<Conv2dAttrs>): boolean {
 export function lowerWinograd(value: Value<Conv2dAttrs>, to: Lowering): void {
   const { x: input, weight, bias, residual } = conv2dOperands(value);
   const [outputs, channels] = weight.shape;
-  const { padding, activation } = value.attrs;
+  const { padding, dilation, activation } = value.attrs;
   const [n, , h, w] = input.shape;
   const x = to.view(input);
   const y = to.view(value);
@@ -54,6 +55,7 @@ export function lowerWinograd(value: Value<Conv2dAttrs>, to: Lowering): void {
     activationCode(activation),
     to.scratch(scratch),
     4 * scratch,
+    dilation[0],
   ]);
 }
 
@@ -97,6 +99,10 @@ function transformKernel(
   }
 }
 
+/** Where the polynomials are evaluated, beside 0 and infinity; see kernels/winograd.ts. */
+const A = 0.625;
+const B = 1.5;
+
 /** G of F(4x4, 3x3) times three values; the six results go to `to` from `at` on, `step` apart. */
 function transformLine(
   a: number,
@@ -106,12 +112,14 @@ function transformLine(
   at: number,
   step: number,
 ): void {
-  const sum = (a + c) / 6;
-  const far = a / 24 + c / 6;
-  to[at] = a / 4;
-  to[at + step] = -sum - b / 6;
-  to[at + 2 * step] = b / 6 - sum;
-  to[at + 3 * step] = far + b / 12;
-  to[at + 4 * step] = far - b / 12;
+  const near = (a + A * A * c) / (2 * A * A * (A * A - B * B));
+  const nearOdd = b / (2 * A * (A * A - B * B));
+  const far = (a + B * B * c) / (2 * B * B * (B * B - A * A));
+  const farOdd = b / (2 * B * (B * B - A * A));
+  to[at] = a / (A * A * B * B);
+  to[at + step] = near + nearOdd;
+  to[at + 2 * step] = near - nearOdd;
+  to[at + 3 * step] = far + farOdd;
+  to[at + 4 * step] = far - farOdd;
   to[at + 5 * step] = c;
 }

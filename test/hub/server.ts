@@ -69,7 +69,8 @@ function answer(behaviour: Behaviour | undefined, request: IncomingMessage, resp
   const { cutAfter, stallAfter } = behaviour;
   if (cutAfter !== undefined && cutAfter < rest.length) {
     behaviour.cutAfter = undefined;
-    response.write(rest.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 20));
+    // What has arrived but was not read yet is lost with the connection, so a busy machine gets time to read it.
+    response.write(rest.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 300));
   } else if (stallAfter !== undefined) response.write(rest.subarray(0, stallAfter));
   else response.end(rest);
 }

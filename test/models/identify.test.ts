@@ -35,6 +35,7 @@ describe('guessModel', () => {
       metadata: { 'ghostkit.model': 'ghostnet_100', 'ghostkit.form': 'deploy' },
       source: 'root',
       format: 'safetensors',
+      storedTypes: [],
     } as const;
     expect(() => identify(checkpoint)).toThrow('conv_stem.weight: the file has [16,1000000000,0,0]');
   });
@@ -51,6 +52,7 @@ describe('DeployedClassifier', () => {
       metadata: metadataOf(guess),
       source: 'root',
       format: 'safetensors',
+      storedTypes: [],
     });
     expect(loaded?.model).toBeInstanceOf(DeployedClassifier);
     expect(loaded?.model.state()).toEqual(deployed.state());

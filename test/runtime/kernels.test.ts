@@ -69,14 +69,15 @@ describe('the kernels agree with the definitions in double precision', () => {
       w: fc.integer({ min: 13, max: 30 }),
       channels: fc.integer({ min: 16, max: 37 }),
       outputs: fc.integer({ min: 16, max: 37 }),
+      d: fc.integer({ min: 1, max: 3 }),
     });
     await fc.assert(
-      fc.asyncProperty(sizes, convolution, async ({ channels, outputs, ...size }, c) => {
+      fc.asyncProperty(sizes, convolution, async ({ channels, outputs, d, ...size }, c) => {
         const activation = c.activation === 'none' ? 'none' : 'relu';
-        const shaped: Convolution = { ...c, ...size, activation, kernel: [3, 3], stride: [1, 1], dilation: [1, 1] };
+        const shaped: Convolution = { ...c, ...size, activation, kernel: [3, 3], stride: [1, 1], dilation: [d, d] };
         const graph = convolutionGraph(shaped, channels, outputs, 1);
-        // The transforms have coefficients up to 8, which costs about a digit.
-        expect(await executorError(graph, c)).toBeLessThan(2e-5);
+        // The transforms cost some of the last digit.
+        expect(await executorError(graph, c)).toBeLessThan(1e-5);
       }),
       { numRuns: 30 },
     );

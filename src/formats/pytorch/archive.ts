@@ -33,7 +33,9 @@ export class Archive {
         entries.set(name, entry);
       }
     } catch (error) {
-      throw new GhostkitError(`the zip archive is damaged or truncated: ${messageOf(error)}`, { cause: error });
+      // Of what yauzl says, the first sentence: the second guesses what the line says already.
+      const [reason] = messageOf(error).split('. ');
+      throw new GhostkitError(`the zip archive is damaged or truncated (${reason})`, { cause: error });
     }
     return new Archive(buffer, entries, budget);
   }

@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import { matchClasses } from '../../src/cli/eval.js';
+
+describe('the classes of a data set and of a model', () => {
+  it('are matched by name, wherever they stand', () => {
+    expect(matchClasses(['a', 'b'], ['a', 'b'], 2)).toBeUndefined();
+    expect(matchClasses(['b', 'c'], ['c', 'a', 'b'], 3)).toEqual(Int32Array.of(2, 0));
+  });
+
+  it('are taken in order where no name is known, as of the folders of ImageNet', () => {
+    expect(matchClasses(['n01440764', 'n01443537'], ['tench', 'goldfish'], 2)).toBeUndefined();
+    expect(matchClasses(['a', 'b'], undefined, 2)).toBeUndefined();
+    // Two classes of one name are no reason to look them up.
+    expect(matchClasses(['crane', 'crane'], ['crane', 'crane'], 2)).toBeUndefined();
+  });
+
+  it('are refused where they do not fit', () => {
+    expect(() => matchClasses(['a', 'x'], ['a', 'b'], 2)).toThrow(
+      'the data has 2 classes, the model 2; the model does not know x',
+    );
+    expect(() => matchClasses(['a', 'b', 'c'], undefined, 2)).toThrow(
+      'the data has 3 classes, the model 2 without names',
+    );
+  });
+});
