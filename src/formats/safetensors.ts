@@ -8,6 +8,9 @@ const MAX_HEADER_BYTES = 100_000_000;
 
 const MAX_NESTING = 128;
 
+/** Far more than any network has, and few enough to be read in a moment. */
+const MAX_ENTRIES = 100_000;
+
 const WHITE_SPACE = new Set([' ', '\t', '\n', '\r']);
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -80,6 +83,7 @@ function parseHeader(bytes: Uint8Array): { header: Record<string, unknown>; data
     duplicate = duplicateKey(text);
     header = JSON.parse(text);
   } catch (error) {
+    if (error instanceof GhostkitError) throw error;
     fail(`its header is not JSON (${messageOf(error)})`);
   }
   if (!isObject(header)) fail('its header is not a JSON object');
@@ -111,6 +115,7 @@ function duplicateKey(text: string): string | undefined {
       const key: string = JSON.parse(text.slice(start, i + 1));
       if (keys.has(key)) duplicate ??= key;
       keys.add(key);
+      if (keys.size > MAX_ENTRIES) fail(`its header has more than ${MAX_ENTRIES} entries`);
     }
   }
   return duplicate;

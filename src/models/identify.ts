@@ -103,10 +103,33 @@ function isOf(guess: Guess, state: State, matches = fits): boolean {
 
 const formIn = (metadata: Metadata): Form => (metadata[METADATA.form] === 'deploy' ? 'deploy' : 'training');
 
-const WIDTHS = Array.from({ length: 60 }, (_, i) => (i + 1) / 20);
+/** No network here has a tenth of it: what a file has more than that is not looked through. */
+const MOST_TENSORS = 10_000;
+
+/**
+ * The widths that the widest convolution whose width differs leaves possible, roundest first. Channels are rounded to multiples, so
+ * several widths make the same network, and what a layer of some hundred channels tells is off by less than a hundredth.
+ */
+function widthsOf(guess: Guess, state: State): number[] {
+  const { model, state: remapped } = modelFor(guess, state);
+  let widest = 0;
+  let width = 1;
+  for (const [key, [channels, ...rest]] of model.stateShapes()) {
+    const got = remapped.get(key)?.shape[0] ?? channels;
+    if (rest.length !== 3 || got === channels || channels <= widest) continue;
+    widest = channels;
+    width = got / channels;
+  }
+  const near = (steps: number) =>
+    Array.from({ length: 17 }, (_, i) => Math.round(width * steps) + i - 8)
+      .map((n) => n / steps)
+      .filter((w) => w > 0 && Math.abs(w - width) <= 0.01);
+  return [...new Set([20, 100, 1000].flatMap(near))];
+}
 
 /** Which registered network a state dict is of, of another width if need be; undefined if of none. */
 export function guessModel(state: State, metadata: Metadata = {}): Guess | undefined {
+  if (state.size > MOST_TENSORS) return undefined;
   const form = formIn(metadata);
   const named = metadata[METADATA.model];
   const entry = named === undefined ? undefined : listModels({ all: true }).find(({ name }) => name === named);
@@ -117,7 +140,7 @@ export function guessModel(state: State, metadata: Metadata = {}): Guess | undef
   if (exact) return exact;
   const families = candidates.filter((guess) => guess.entry.width === 1 && isOf(guess, state, sameKeys));
   return families
-    .flatMap((guess) => WIDTHS.map((width) => ({ ...guess, options: { ...guess.options, width } })))
+    .flatMap((guess) => widthsOf(guess, state).map((width) => ({ ...guess, options: { ...guess.options, width } })))
     .find((guess) => isOf(guess, state));
 }
 

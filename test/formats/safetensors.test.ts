@@ -118,6 +118,11 @@ describe('malformed files', () => {
     ['a dtype of Object.prototype', safetensorsFile({ w: { ...w, dtype: 'toString' } }, data), /not supported/],
     ['no description', safetensorsFile({ w: null }, data), /w is not described/],
     ['metadata that is not text', safetensorsFile({ __metadata__: { a: 1 } }, Buffer.alloc(0)), /metadata a is not/],
+    [
+      'more tensors than can be',
+      safetensorsFile(`{${Array.from({ length: 100_001 }, (_, i) => `"${i}":0`)}}`, data),
+      /more than 100000 entries/,
+    ],
     ['a key twice', safetensorsFile(`{"w":${JSON.stringify(w)},"\\u0077":${JSON.stringify(w)}}`, data), /key w twice/],
     ['a name with a new line', safetensorsFile({ 'a\nb': null }, data), /a\\u\{a\}b is not described/],
   ];

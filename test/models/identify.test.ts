@@ -22,6 +22,17 @@ describe('guessModel', () => {
     });
   });
 
+  it.each([
+    ['ghostnet_100', 0.33],
+    ['repghostnet_100', 0.666],
+    ['mobilenetv3_small_100', 3.2],
+  ])('knows %s at width %d', (name, width) => {
+    const guess = guessModel(stateOf(name, { width, classes: 2 }));
+    expect(guess?.entry.name).toBe(name);
+    const same = createModel(name, { ...guess?.options, classes: 2 });
+    expect(same.stateShapes()).toEqual(createModel(name, { width, classes: 2 }).stateShapes());
+  });
+
   it('knows nothing of other tensors', () => {
     expect(guessModel(new Map([['conv_stem.weight', float32([1], [0])]]))).toBeUndefined();
     expect(guessModel(new Map())).toBeUndefined();
