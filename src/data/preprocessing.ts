@@ -3,7 +3,7 @@ import { GhostkitError } from '../tensor/error.js';
 import type { Preprocessing } from './transform.js';
 
 /** Where a model's file says what its pictures go through. */
-export const PREPROCESSING_KEY = 'ghostkit.preprocessing';
+const PREPROCESSING_KEY = 'ghostkit.preprocessing';
 
 const channels = (of: z.ZodNumber) => z.tuple([of, of, of]);
 

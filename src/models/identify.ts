@@ -10,7 +10,7 @@ import { createModel, findModel, listModels, type ModelEntry, type ModelOptions,
 export type Form = 'training' | 'deploy';
 
 /** What ghostkit writes into the metadata of its own files. */
-export const METADATA = {
+const METADATA = {
   model: 'ghostkit.model',
   options: 'ghostkit.options',
   form: 'ghostkit.form',

@@ -22,7 +22,7 @@ const projection = (inChannels: number, outChannels: number, stride: number) =>
   sequential(conv2d(inChannels, outChannels, 1, { stride, init }), batchNorm(outChannels));
 
 /** Two 3x3 convolutions, of which the first takes the stride, around which the input is added (figure 5, left). */
-export class BasicBlock extends Module {
+class BasicBlock extends Module {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
   readonly conv2: Conv2d;

@@ -33,7 +33,7 @@ export function unpickle(bytes: Uint8Array, options: UnpickleOptions = {}): { va
     return { value, end: machine.stream.position };
   } catch (error) {
     if (error instanceof RefusedError || !(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`the pickle is damaged at byte ${machine.operation}: ${messageOf(error)}`);
+    throw new GhostkitError(`the pickle cannot be read, at byte ${machine.operation}: ${messageOf(error)}`);
   }
 }
 
