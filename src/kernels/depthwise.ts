@@ -16,8 +16,8 @@ export function depthwise(p: usize, tid: i32, threads: i32): void {
   let rowEnd = rows;
   let channel = 0;
   let channelEnd = channels;
-  // Small images are shared by channels, which divides them more evenly than their few rows.
-  if (rows < 8 * threads && channels >= 16 * threads) {
+  // Rows, as in the convolutions before and behind, so that a thread finds its inputs in its own cache; channels only where rows are too few.
+  if (rows < 2 * threads && channels >= 16 * threads) {
     channel = first(channels, 16, tid, threads);
     channelEnd = last(channels, 16, tid, threads);
   } else {

@@ -4,6 +4,9 @@
 /** Looks before a thread goes to sleep: some 20 to 50 microseconds, longer than a kernel's threads are apart. */
 const SPINS: i32 = 20000;
 
+/** Looks before a helper goes to sleep between programs: long enough for the caller to take the results and come back with the next inputs. */
+const IDLE_SPINS: i32 = 200000;
+
 /** Waits until all threads are here. Only a thread that `mayWait` sleeps; a page's main thread is not allowed to. */
 export function arrive(sync: usize, threads: i32, mayWait: i32): void {
   if (threads == 1) return;
@@ -25,7 +28,7 @@ export function arrive(sync: usize, threads: i32, mayWait: i32): void {
 
 /** Waits for the announcement after the one numbered `seen` and returns its number. */
 export function awaitWork(sync: usize, seen: i32): i32 {
-  for (let i = 0; i < SPINS; i++) if (atomic.load<i32>(sync, 12) != seen) break;
+  for (let i = 0; i < IDLE_SPINS; i++) if (atomic.load<i32>(sync, 12) != seen) break;
   while (atomic.load<i32>(sync, 12) == seen) atomic.wait<i32>(sync + 12, seen, -1);
   return atomic.load<i32>(sync, 12);
 }
