@@ -1,11 +1,15 @@
 // The threads' meeting place, 32 bytes: 0 how many have arrived, 4 how many meetings there have been, 8 how many sleep, 12 how many
-// programs were announced, 16 and 20 the announced program's start and end.
+// programs were announced, 16 and 20 the announced program's start and end, 24 whether a thread has failed: the others then fail too, instead
+// of waiting for it.
 
 /** Looks before a thread goes to sleep: some 20 to 50 microseconds, longer than a kernel's threads are apart. */
 const SPINS: i32 = 20000;
 
 /** Looks before a helper goes to sleep between programs: long enough for the caller to take the results and come back with the next inputs. */
 const IDLE_SPINS: i32 = 200000;
+
+/** Nanoseconds of one sleep. */
+const NAP: i64 = 100000000;
 
 /** Waits until all threads are here. Only a thread that `mayWait` sleeps; a page's main thread is not allowed to. */
 export function arrive(sync: usize, threads: i32, mayWait: i32): void {
@@ -18,10 +22,13 @@ export function arrive(sync: usize, threads: i32, mayWait: i32): void {
     return;
   }
   for (let i = 0; atomic.load<i32>(sync, 4) == meeting; i++) {
-    if (i < SPINS || !mayWait) continue;
-    // The last to arrive raises the meeting before it looks for sleepers, so either it sees this one or this one sees the raise.
+    if (i < SPINS) continue;
+    if (atomic.load<i32>(sync, 24) != 0) unreachable();
+    if (!mayWait) continue;
+    // The last to arrive raises the meeting before it looks for sleepers, so either it sees this one or this one sees the raise. Nobody wakes
+    // this one when a thread fails, so it looks now and then.
     atomic.add<i32>(sync, 1, 8);
-    atomic.wait<i32>(sync + 4, meeting, -1);
+    atomic.wait<i32>(sync + 4, meeting, NAP);
     atomic.sub<i32>(sync, 1, 8);
   }
 }

@@ -14,6 +14,9 @@ interface Kernels {
 
 const PAGE = 65536;
 
+/** The word of the threads' meeting place that says that one has failed; see kernels/threads.ts. */
+const FAILED = 6;
+
 /** The most threads that can share a program. */
 export const MAX_THREADS = 64;
 
@@ -133,7 +136,15 @@ export class Executor {
     const at = this.program.address + start * 4;
     const to = this.program.address + end * 4;
     if (this.threads > 1) this.kernels.start(at, to, SYNC_ADDRESS);
-    this.kernels.run(at, to, 0, this.threads, SYNC_ADDRESS, this.maySleep);
+    try {
+      this.kernels.run(at, to, 0, this.threads, SYNC_ADDRESS, this.maySleep);
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      // The helpers, if there are any, wait for this thread: they are told to give up.
+      Atomics.store(new Int32Array(this.memory.buffer, SYNC_ADDRESS, 8), FAILED, 1);
+      this.closed = true;
+      throw new GhostkitError(`a kernel failed (${error.message}): the program is damaged; compile the model again`);
+    }
   }
 
   private write(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): void {

@@ -9,7 +9,12 @@ async function serve({ module, memory, sync, tid, threads }, post) {
   const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
   const work = /** @type {(sync: number, tid: number, threads: number) => void} */ (exports.work);
   post('ready');
-  work(sync, tid, threads);
+  try {
+    work(sync, tid, threads);
+  } catch {
+    // A trap: the others must not wait for this thread (kernels/threads.ts). Whoever started the program tells of it.
+    Atomics.store(new Int32Array(memory.buffer, sync, 8), 6, 1);
+  }
 }
 
 // No await at the top level: Vite makes classic scripts of workers, which have none.

@@ -1,11 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { input } from '../../src/graph/leaves.js';
+import { Opcode } from '../../src/kernels/opcodes.js';
 import { createModel } from '../../src/models/registry.js';
 import { compile, compileGraph } from '../../src/nn/compile.js';
 import { trace } from '../../src/nn/trace.js';
 import * as ops from '../../src/ops/index.js';
+import { Executor, fillFrom } from '../../src/runtime/executor.js';
+import { lowerGraph } from '../../src/runtime/lower.js';
 import { type Lifetime, planMemory } from '../../src/runtime/memory-plan.js';
+import { assemble } from '../../src/runtime/program.js';
 import { execute, noise, noiseConstant } from './support.js';
 
 const small = () => createModel('repghostnet_050', { classes: 10 }).initialize(1);
@@ -46,6 +50,20 @@ describe('the executor', () => {
     await expect(compile(small(), { input: [1, 3, 32, 32], threads: 0 })).rejects.toThrow('threads: a number from 1');
     await expect(compile(small(), { input: [1, 4, 32, 32] })).rejects.toThrow('conv2d: input [1,4,32,32] does not fit');
     await expect(compile(small(), { input: [4096, 3, 512, 512] })).rejects.toThrow('MiB for this input');
+  });
+
+  it.each([0, 1])('fails in one line when thread %i of two traps', async (thread) => {
+    const x = input('x', [2, 4]);
+    const graph = { inputs: { x }, outputs: { y: ops.concat([x, x]) } };
+    const { program, image } = assemble(lowerGraph(graph, { threads: 2 }), { threads: 2, macs: 0 });
+    // The first copy's two rows, one for each thread: the row stride, or the start, is put outside of the memory.
+    const copy = program.calls.findIndex(({ start }) => image.words[start] === Opcode.Copy);
+    const args = program.calls[copy].start + 2;
+    if (thread === 1) image.words[args + 3] = 1 << 28;
+    else image.words.set([1 << 30, 0], args + 2);
+    const executor = await Executor.create(program, fillFrom(program, image), { threads: 2 });
+    expect(() => executor.run({ x: noise('x', [2, 4]) })).toThrow(/^a kernel failed .*: the program is damaged/);
+    expect(() => executor.run({ x: noise('x', [2, 4]) })).toThrow('closed');
   });
 
   it('profiles every kernel call', async () => {
