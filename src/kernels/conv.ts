@@ -25,8 +25,8 @@ export function conv(p: usize, tid: i32, threads: i32): void {
   let rowEnd = rows;
   let panel = 0;
   let panelEnd = panels;
-  // Few rows (squeeze-excite, classifiers): the threads share the output channels instead.
-  if (rows < 12 * threads) {
+  // Few rows: the threads share the output channels instead, and each reads only its own weights, which are then more than the inputs.
+  if (rows < 12 * threads || outputs > rows) {
     panel = first(panels, 1, tid, threads);
     panelEnd = last(panels, 1, tid, threads);
     if (panel == panelEnd) return;
