@@ -1,6 +1,7 @@
 import type { Arg, Lowering, Place, View } from '../graph/lowering.js';
 import type { Value } from '../graph/value.js';
 import { Activation, BinaryOperator, Opcode } from '../kernels/opcodes.js';
+import { GhostkitError } from '../tensor/error.js';
 import { sizeOf } from '../tensor/tensor.js';
 import { activationCode } from './activation.js';
 import { type Conv2dAttrs, conv2dOperands } from './conv2d.js';
@@ -26,12 +27,19 @@ export function scratchFloats(channels: number, taps: number, scale: boolean): n
 export function lowerConv2d(value: Value<Conv2dAttrs>, to: Lowering): void {
   const { weight } = conv2dOperands(value);
   const { groups, scale } = value.attrs;
+  if (scale && !isPointwise(value))
+    throw new GhostkitError('conv2d: only a pointwise convolution of stride 1 takes a scale here');
   if (groups > 1 && weight.shape[1] === 1 && !scale) lowerDepthwise(value, to);
   else if (suitsWinograd(value) && !to.live(weight)) lowerWinograd(value, to);
   else {
     const merged = to.live(weight) ? 1 : mergedGroups(groups, weight.shape[0] / groups, weight.shape[1]);
     for (let group = 0; group < groups / merged; group++) lowerGroup(value, group, merged, to);
   }
+}
+
+/** Whether every output pixel reads the one input pixel under it: the kernel scales inputs row by row. */
+function isPointwise({ attrs: { stride, padding }, inputs: [, weight] }: Value<Conv2dAttrs>): boolean {
+  return [...weight.shape.slice(2), ...stride].every((d) => d === 1) && padding.every((d) => d === 0);
 }
 
 /** The convolution of `merged` groups, from the `group * merged`th on. */

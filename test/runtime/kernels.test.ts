@@ -125,6 +125,13 @@ describe('the kernels agree with the definitions in double precision', () => {
     );
   });
 
+  it('a scale of anything but a pointwise convolution is refused', async () => {
+    const x = input('x', [1, 4, 5, 5]);
+    const operands = { x, weight: noiseConstant('w', [3, 4, 3, 3]), scale: noiseConstant('s', [1, 4, 1, 1]) };
+    const graph = graphOf(x, ops.conv2dFrom(operands, ops.conv2dAttrs({ padding: 1 })));
+    await expect(executorError(graph)).rejects.toThrow('only a pointwise convolution of stride 1 takes a scale');
+  });
+
   it('linear', async () => {
     const sizes = fc.tuple(
       fc.integer({ min: 1, max: 9 }),
