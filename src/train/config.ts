@@ -141,7 +141,13 @@ export const trainConfigSchema = z.strictObject({
 
   /** Side in pixels of what the network sees. */
   inputSize: z.int().min(8),
-  /** How pictures are cut for evaluation: `inputSize` over the short side of the resized picture. */
+  /**
+   * Side in pixels of what the trained network is evaluated and used with; null for `inputSize`. A cut of a part of a picture shows things
+   * larger than the whole picture does, so a network sees them at one size when it is trained with fewer pixels than it is used with, and
+   * is trained sooner (Touvron et al. 2019, section 3).
+   */
+  evalSize: z.int().min(8).nullable(),
+  /** How pictures are cut for evaluation: that size over the short side of the resized picture. */
   cropRatio: z.number().gt(0).max(1),
   interpolation,
   /** Per channel, of pixels in 0 to 1. */

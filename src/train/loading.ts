@@ -4,9 +4,16 @@ import type { LoadingOptions } from '../data/loader/loader.js';
 import type { Preprocessing } from '../data/transform.js';
 import type { TrainConfig } from './config.js';
 
-/** How pictures are prepared for evaluation. */
-export function preprocessingOf({ inputSize, cropRatio, interpolation, mean, std }: TrainConfig): Preprocessing {
-  return { size: inputSize, cropRatio, interpolation, mean, std };
+/** How pictures are prepared for evaluation, and for all later use. */
+export function preprocessingOf({
+  inputSize,
+  evalSize,
+  cropRatio,
+  interpolation,
+  mean,
+  std,
+}: TrainConfig): Preprocessing {
+  return { size: evalSize ?? inputSize, cropRatio, interpolation, mean, std };
 }
 
 function augmentationOf({ augmentation }: TrainConfig): Augmentation {
@@ -25,7 +32,7 @@ export function trainLoading(config: TrainConfig): LoadingOptions {
   const { mixing, epochs, batchSize, seed, workers, cacheMB, shrinkTo, labelSmoothing } = config;
   return {
     batchSize,
-    preprocessing: preprocessingOf(config),
+    preprocessing: { ...preprocessingOf(config), size: config.inputSize },
     mode: 'train',
     augmentation: augmentationOf(config),
     ...(mixing && { mixing, mixUntil: epochs - mixing.offEpochs, smoothing: labelSmoothing }),

@@ -13,6 +13,7 @@ export const DEFAULTS: TrainConfig = {
   shrinkTo: 256,
   perClass: null,
   inputSize: 128,
+  evalSize: null,
   cropRatio: IMAGENET.cropRatio,
   interpolation: 'bicubic',
   mean: [...IMAGENET.mean],

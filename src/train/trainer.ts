@@ -66,17 +66,18 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
     transferWeights(trained, await readTrainable(config.finetune.weights, config.model));
   const loader = await createLoader(data.train, trainLoading(config));
   const held = await createLoader(data.val, evalLoading(config, Math.min(EVALUATION_BATCH, data.val.length)));
-  const training = new Training(config, data, folder, trained, { loader, held }, options);
+  let training: Training | undefined;
   try {
+    training = new Training(config, data, folder, trained, { loader, held }, options);
     await folder.open(checkpoint?.progress.epoch ?? 0);
     return await training.run(checkpoint);
   } catch (error) {
     // A full disk, most of all: half a file is never left, and what stood there is.
     if (!(error instanceof GhostkitError) || !error.message.startsWith('cannot write')) throw error;
-    const kept = training.hasSaved ? '; the last checkpoint is still there, to resume from' : '';
+    const kept = training?.hasSaved ? '; the last checkpoint is still there, to resume from' : '';
     throw new GhostkitError(`${error.message}${kept}`, { cause: error });
   } finally {
-    training.close();
+    training?.close();
     await Promise.all([loader.close(), held.close()]);
   }
 }
@@ -299,11 +300,11 @@ class Training {
   }
 
   private async evaluateAs(which: Best['which']): Promise<Evaluation | undefined> {
-    const { threads, inputSize } = this.config;
-    const { model } = this.trained;
+    const { threads } = this.config;
+    const { model, preprocessing } = this.trained;
     this.step?.writeTo(model, which);
     const net = await compile(model, {
-      input: [this.loaders.held.options.batchSize, 3, inputSize, inputSize],
+      input: [this.loaders.held.options.batchSize, 3, preprocessing.size, preprocessing.size],
       threads,
     });
     try {
