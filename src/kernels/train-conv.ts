@@ -3,7 +3,7 @@ import { first, last } from './share';
 import { madd, storeLanes } from './vector';
 
 // The gradients of convolutions. That of a stride-1 input is a convolution itself, with the weights packed the other way round (see
-// train-pack.ts); here are the others.
+// train-pack.ts), those of depthwise weights are in train-depthwise.ts; here are the others.
 
 /** A tile of the weight's gradient: output channels by input channels. */
 const OUTPUTS: i32 = 6;
@@ -189,140 +189,6 @@ export function convWeightGradientEnd(p: usize, tid: i32, threads: i32): void {
         }
         storeLanes(y + (<usize>c << 2), sum, channels - c);
       }
-    }
-  }
-}
-
-/**
- * The gradient of depthwise weights as partial sums `[chunk][channel / 4][tap][4]`; threads share the chunks of output lines.
- * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 kH, 11 kW, 12 13 stride,
- * 14 15 padding top and left, 16 17 dilation, 18 partial sums, 19 chunks.
- */
-export function depthwiseWeightGradient(p: usize, tid: i32, threads: i32): void {
-  const lines = arg(p, 4) * arg(p, 8);
-  const vectors = (arg(p, 7) + 3) >> 2;
-  const chunks = arg(p, 19);
-  const bytes = <usize>(vectors * arg(p, 10) * arg(p, 11)) << 4;
-  const end = last(chunks, 1, tid, threads);
-  for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
-    const sums = <usize>arg(p, 18) + <usize>chunk * bytes;
-    memory.fill(sums, 0, bytes);
-    const to = <i32>((<i64>lines * (chunk + 1)) / chunks);
-    for (let line = <i32>((<i64>lines * chunk) / chunks); line < to; line++) depthwiseLine(p, line, vectors, sums);
-  }
-}
-
-function depthwiseLine(p: usize, line: i32, vectors: i32, sums: usize): void {
-  const height = arg(p, 5);
-  const width = arg(p, 6);
-  const outHeight = arg(p, 8);
-  const outWidth = arg(p, 9);
-  const kernelWidth = arg(p, 11);
-  const strideX = arg(p, 13);
-  const left = arg(p, 15);
-  const dilationX = arg(p, 17);
-  const stepG = <usize>arg(p, 3) << 2;
-  const pixel = <usize>arg(p, 1) << 2;
-  const stepX = <usize>strideX * pixel;
-  const image = line / outHeight;
-  const top = (line - image * outHeight) * arg(p, 12) - arg(p, 14);
-  const g = <usize>arg(p, 2) + <usize>(line * outWidth) * stepG;
-  // Pixels whose whole window of columns lies inside; the few others are added tap by tap.
-  const low = min(outWidth, (left + strideX - 1) / strideX);
-  const room = width - 1 - (kernelWidth - 1) * dilationX + left;
-  const high = max(low, min(outWidth, room < 0 ? 0 : room / strideX + 1));
-  for (let ky = 0; ky < arg(p, 10); ky++) {
-    const iy = top + ky * arg(p, 16);
-    if (iy < 0 || iy >= height) continue;
-    const row = <usize>arg(p, 0) + <usize>((image * height + iy) * width - left) * pixel;
-    for (let v = 0; v < vectors; v++) {
-      const at = <usize>v << 4;
-      const y = sums + <usize>((v * arg(p, 10) + ky) * kernelWidth * 16);
-      const x = row + at;
-      if (dilationX == 1 && kernelWidth == 3) {
-        taps3(x + <usize>low * stepX, stepX, pixel, g + at + <usize>low * stepG, stepG, high - low, y);
-      } else if (dilationX == 1 && kernelWidth == 5) {
-        taps5(x + <usize>low * stepX, stepX, pixel, g + at + <usize>low * stepG, stepG, high - low, y);
-      } else {
-        for (let kx = 0; kx < kernelWidth; kx++) {
-          const from = x + <usize>low * stepX + <usize>(kx * dilationX) * pixel;
-          oneTap(from, stepX, g + at + <usize>low * stepG, stepG, high - low, y + (<usize>kx << 4));
-        }
-      }
-      edges(p, x, stepX, pixel, g + at, stepG, 0, low, y);
-      edges(p, x, stepX, pixel, g + at, stepG, high, outWidth, y);
-    }
-  }
-}
-
-/** Pixels `from` to `to` of a line, with the taps that lie inside the image. */
-function edges(p: usize, x: usize, stepX: usize, pixel: usize, g: usize, stepG: usize, from: i32, to: i32, y: usize): void {
-  const width = arg(p, 6);
-  for (let ox = from; ox < to; ox++) {
-    for (let kx = 0; kx < arg(p, 11); kx++) {
-      const ix = ox * arg(p, 13) - arg(p, 15) + kx * arg(p, 17);
-      if (ix < 0 || ix >= width) continue;
-      oneTap(x + <usize>ox * stepX + <usize>(kx * arg(p, 17)) * pixel, stepX, g + <usize>ox * stepG, stepG, 1, y + (<usize>kx << 4));
-    }
-  }
-}
-
-// @ts-expect-error: decorator
-@inline
-function oneTap(x: usize, stepX: usize, g: usize, stepG: usize, count: i32, y: usize): void {
-  let sum = v128.load(y);
-  for (; count > 0; count--, x += stepX, g += stepG) sum = madd(v128.load(x), v128.load(g), sum);
-  v128.store(y, sum);
-}
-
-function taps3(x: usize, stepX: usize, pixel: usize, g: usize, stepG: usize, count: i32, y: usize): void {
-  let s0 = v128.load(y);
-  let s1 = v128.load(y, 16);
-  let s2 = v128.load(y, 32);
-  for (; count > 0; count--, x += stepX, g += stepG) {
-    const d = v128.load(g);
-    s0 = madd(v128.load(x), d, s0);
-    s1 = madd(v128.load(x + pixel), d, s1);
-    s2 = madd(v128.load(x + (pixel << 1)), d, s2);
-  }
-  v128.store(y, s0);
-  v128.store(y, s1, 16);
-  v128.store(y, s2, 32);
-}
-
-function taps5(x: usize, stepX: usize, pixel: usize, g: usize, stepG: usize, count: i32, y: usize): void {
-  let s0 = v128.load(y);
-  let s1 = v128.load(y, 16);
-  let s2 = v128.load(y, 32);
-  let s3 = v128.load(y, 48);
-  let s4 = v128.load(y, 64);
-  for (; count > 0; count--, x += stepX, g += stepG) {
-    const d = v128.load(g);
-    s0 = madd(v128.load(x), d, s0);
-    s1 = madd(v128.load(x + pixel), d, s1);
-    s2 = madd(v128.load(x + (pixel << 1)), d, s2);
-    s3 = madd(v128.load(x + pixel * 3), d, s3);
-    s4 = madd(v128.load(x + (pixel << 2)), d, s4);
-  }
-  v128.store(y, s0);
-  v128.store(y, s1, 16);
-  v128.store(y, s2, 32);
-  v128.store(y, s3, 48);
-  v128.store(y, s4, 64);
-}
-
-/** Adds the chunks of {@link depthwiseWeightGradient} to a weight `[C][tap]`. Arguments: 0 partial sums, 1 chunks, 2 C, 3 taps, 4 y. */
-export function depthwiseWeightGradientEnd(p: usize, tid: i32, threads: i32): void {
-  if (tid != 0) return;
-  const channels = arg(p, 2);
-  const taps = arg(p, 3);
-  const step = <usize>(((channels + 3) >> 2) * taps) << 4;
-  for (let c = 0; c < channels; c++) {
-    for (let tap = 0; tap < taps; tap++) {
-      let from = <usize>arg(p, 0) + <usize>(((c >> 2) * taps + tap) * 16 + (c & 3) * 4);
-      let sum: f32 = 0;
-      for (let chunk = 0; chunk < arg(p, 1); chunk++, from += step) sum += load<f32>(from);
-      store<f32>(<usize>arg(p, 4) + <usize>((c * taps + tap) << 2), sum);
     }
   }
 }

@@ -104,79 +104,97 @@ export function sumChunks(p: usize, tid: i32, threads: i32): void {
   }
 }
 
-/** Scale and shift of a batch norm. Arguments: 0 statistics, 1 weight, 2 bias, 3 channels, 4 epsilon, 5 scale, 6 shift. */
+/**
+ * Scale, shift and inverse deviation of a batch norm, `[3][channels]`.
+ * Arguments: 0 statistics `[2][channels]`, 1 weight, 2 bias, 3 channels, 4 epsilon, 5 y.
+ */
 export function batchNormAffine(p: usize, tid: i32, threads: i32): void {
-  if (tid != 0) return;
   const channels = arg(p, 3);
-  for (let c = 0; c < channels; c++) {
+  const row = <usize>channels << 2;
+  const end = last(channels, 16, tid, threads);
+  for (let c = first(channels, 16, tid, threads); c < end; c++) {
     const at = <usize>c << 2;
     const statistics = <usize>arg(p, 0) + at;
-    const scale = <f64>load<f32>(<usize>arg(p, 1) + at) / sqrt<f64>(<f64>load<f32>(statistics + (<usize>channels << 2)) + <f64>floatArg(p, 4));
-    store<f32>(<usize>arg(p, 5) + at, <f32>scale);
-    store<f32>(<usize>arg(p, 6) + at, <f32>(<f64>load<f32>(<usize>arg(p, 2) + at) - <f64>load<f32>(statistics) * scale));
+    const inverse = 1 / sqrt<f64>(<f64>load<f32>(statistics + row) + <f64>floatArg(p, 4));
+    const scale = <f64>load<f32>(<usize>arg(p, 1) + at) * inverse;
+    const y = <usize>arg(p, 5) + at;
+    store<f32>(y, <f32>scale);
+    store<f32>(y + row, <f32>(<f64>load<f32>(<usize>arg(p, 2) + at) - <f64>load<f32>(statistics) * scale));
+    store<f32>(y + (row << 1), <f32>inverse);
   }
 }
 
 /**
  * For every chunk the sums of the gradient behind the activation and of its product with the normalised input.
- * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 rows, 5 channels, 6 rows of a chunk, 7 statistics, 8 scale, 9 shift,
- * 10 epsilon, 11 whether a ReLU follows, 12 partial sums (doubles), 13 padded channels.
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 rows, 5 channels, 6 rows of a chunk, 7 statistics, 8 scale, shift and
+ * inverse deviation `[3][channels]`, 9 whether a ReLU follows, 10 partial sums `[chunk][2][padded channels]` (doubles), 11 padded channels.
  */
 export function batchNormSums(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4);
   const channels = arg(p, 5);
   const size = arg(p, 6);
-  const padded = <usize>arg(p, 13) << 3;
+  const padded = <usize>arg(p, 11) << 3;
   const chunks = (rows + size - 1) / size;
   const end = last(chunks, 1, tid, threads);
   for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
     const count = min(size, rows - chunk * size);
-    const y = <usize>arg(p, 12) + <usize>(chunk << 1) * padded;
+    const y = <usize>arg(p, 10) + <usize>(chunk << 1) * padded;
     memory.fill(y, 0, padded << 1);
     for (let row = chunk * size; row < chunk * size + count; row += FEW) {
       const few = min(FEW, chunk * size + count - row);
-      for (let c = 0; c < channels; c += 4) gradientSums(p, row, few, c, y + (<usize>c << 3), padded);
+      for (let c = 0; c < channels; c += 8) gradientSums(p, row, few, c, y + (<usize>c << 3), padded);
     }
   }
 }
 
-// @ts-expect-error: decorator
-@inline
-function inverseDeviation(p: usize, statistics: i32, epsilon: i32, channels: i32, at: usize): v128 {
-  const variance = v128.load(<usize>arg(p, statistics) + (<usize>channels << 2) + at);
-  return f32x4.div(f32x4.splat(1), f32x4.sqrt(f32x4.add(variance, f32x4.splat(floatArg(p, epsilon)))));
-}
-
+/** Eight channels of a few rows; behind the last vector of channels there may be only one, which is then summed twice. */
 function gradientSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize): void {
   const at = <usize>c << 2;
+  const rowBytes = <usize>arg(p, 5) << 2;
+  const next: usize = c + 4 < arg(p, 5) ? 16 : 0;
   const strideX = <usize>arg(p, 1) << 2;
   const strideG = <usize>arg(p, 3) << 2;
   let x = <usize>arg(p, 0) + <usize>row * strideX + at;
   let g = <usize>arg(p, 2) + <usize>row * strideG + at;
-  const mean = v128.load(<usize>arg(p, 7) + at);
-  const inverse = inverseDeviation(p, 7, 10, arg(p, 5), at);
+  const affine = <usize>arg(p, 8) + at;
+  const mean0 = v128.load(<usize>arg(p, 7) + at);
+  const mean1 = v128.load(<usize>arg(p, 7) + at + next);
   const zero = f32x4.splat(0);
-  let sum = zero;
-  let product = zero;
-  if (arg(p, 11) != 0) {
-    const scale = v128.load(<usize>arg(p, 8) + at);
-    const shift = v128.load(<usize>arg(p, 9) + at);
+  let sum0 = zero;
+  let sum1 = zero;
+  let product0 = zero;
+  let product1 = zero;
+  if (arg(p, 9) != 0) {
+    const scale0 = v128.load(affine);
+    const scale1 = v128.load(affine + next);
+    const shift0 = v128.load(affine + rowBytes);
+    const shift1 = v128.load(affine + rowBytes + next);
     for (; count > 0; count--, x += strideX, g += strideG) {
-      const v = v128.load(x);
+      let v = v128.load(x);
       // The very sum that the forward pass took the sign of.
-      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, shift), zero));
-      sum = f32x4.add(sum, d);
-      product = madd(d, f32x4.sub(v, mean), product);
+      let d = v128.and(v128.load(g), f32x4.gt(madd(v, scale0, shift0), zero));
+      sum0 = f32x4.add(sum0, d);
+      product0 = madd(d, f32x4.sub(v, mean0), product0);
+      v = v128.load(x + next);
+      d = v128.and(v128.load(g + next), f32x4.gt(madd(v, scale1, shift1), zero));
+      sum1 = f32x4.add(sum1, d);
+      product1 = madd(d, f32x4.sub(v, mean1), product1);
     }
   } else {
     for (; count > 0; count--, x += strideX, g += strideG) {
-      const d = v128.load(g);
-      sum = f32x4.add(sum, d);
-      product = madd(d, f32x4.sub(v128.load(x), mean), product);
+      let d = v128.load(g);
+      sum0 = f32x4.add(sum0, d);
+      product0 = madd(d, f32x4.sub(v128.load(x), mean0), product0);
+      d = v128.load(g + next);
+      sum1 = f32x4.add(sum1, d);
+      product1 = madd(d, f32x4.sub(v128.load(x + next), mean1), product1);
     }
   }
-  accumulate(y, sum);
-  accumulate(y + padded, f32x4.mul(product, inverse));
+  const inverse = affine + (rowBytes << 1);
+  accumulate(y, sum0);
+  accumulate(y + 32, sum1);
+  accumulate(y + padded, f32x4.mul(product0, v128.load(inverse)));
+  accumulate(y + padded + 32, f32x4.mul(product1, v128.load(inverse + next)));
 }
 
 /** Rows that are passed over at once: the parameters of four channels are then worth computing again. */
@@ -184,8 +202,8 @@ const BLOCK: i32 = 128;
 
 /**
  * The gradient of the input.
- * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 y, 5 its row stride, 6 rows, 7 channels, 8 statistics, 9 scale, 10 shift,
- * 11 epsilon, 12 whether a ReLU follows, 13 sums `[2][channels]`.
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 y, 5 its row stride, 6 rows, 7 channels, 8 statistics, 9 scale, shift and
+ * inverse deviation `[3][channels]`, 10 whether a ReLU follows, 11 sums `[2][channels]`.
  */
 export function batchNormInputGradient(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 6);
@@ -208,16 +226,17 @@ function inputGradient(p: usize, row: i32, count: i32, c: i32): void {
   let y = <usize>arg(p, 4) + <usize>row * strideY + at;
   const zero = f32x4.splat(0);
   const mean = v128.load(<usize>arg(p, 8) + at);
-  const inverse = inverseDeviation(p, 8, 11, channels, at);
-  const scale = v128.load(<usize>arg(p, 9) + at);
-  const shift = v128.load(<usize>arg(p, 10) + at);
+  const affine = <usize>arg(p, 9) + at;
+  const scale = v128.load(affine);
+  const shift = v128.load(affine + (<usize>channels << 2));
+  const inverse = v128.load(affine + (<usize>channels << 3));
   const share = f32x4.splat(1 / <f32>arg(p, 6));
-  const sum = f32x4.mul(v128.load(<usize>arg(p, 13) + at), share);
-  const product = f32x4.mul(v128.load(<usize>arg(p, 13) + (<usize>channels << 2) + at), share);
+  const sum = f32x4.mul(v128.load(<usize>arg(p, 11) + at), share);
+  const product = f32x4.mul(v128.load(<usize>arg(p, 11) + (<usize>channels << 2) + at), share);
   // scale * (g - sum - (x - mean) * inverse * product), as two multiply-adds.
   const slope = f32x4.neg(f32x4.mul(scale, f32x4.mul(inverse, product)));
   const constant = f32x4.neg(f32x4.mul(scale, sum));
-  const gated = arg(p, 12) != 0;
+  const gated = arg(p, 10) != 0;
   const lanes = channels - c;
   if (lanes < 4) {
     for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {

@@ -1,5 +1,6 @@
 import { Opcode } from './opcodes';
-import { convWeightGradient, convWeightGradientEnd, depthwiseWeightGradient, depthwiseWeightGradientEnd } from './train-conv';
+import { convWeightGradient, convWeightGradientEnd } from './train-conv';
+import { depthwiseWeightGradient, depthwiseWeightGradientEnd } from './train-depthwise';
 import { activationGradient, crossEntropy, crossEntropyGradient, sumTo } from './train-loss';
 import { batchMoments, batchMomentsEnd, batchNormAffine, batchNormInputGradient, batchNormSums, sumChunks } from './train-norm';
 import { dilate, packDepthwise, packPanels } from './train-pack';

@@ -1,4 +1,3 @@
-import type { Lowering, View } from '../graph/lowering.js';
 import { defineOperator, type NdArray } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
@@ -80,106 +79,94 @@ export interface BatchNormTrainAttrs {
   readonly activation: ActivationName;
 }
 
-/** Normalises with given statistics: inputs `x`, `weight`, `bias`: `[C]`, and the statistics of `x`. */
-export const batchNormTrainOp = defineOperator<BatchNormTrainAttrs>({
-  name: 'batch_norm_train',
-  shape: ([x]) => x,
-  reference([x, weight, bias, statistics], { attrs }) {
-    const channels = x.shape[1];
-    const y = new Float64Array(x.data.length);
-    eachChannel(x, (i, c) => {
-      const deviation = Math.sqrt(statistics.data[channels + c] + attrs.epsilon);
-      y[i] = ((x.data[i] - statistics.data[c]) / deviation) * weight.data[c] + bias.data[c];
-    });
-    return activate(attrs.activation, y);
-  },
-  gradient([x, weight, bias, statistics], value, grad) {
-    // The statistics are those of x: what flows through them is part of the gradient of x, so they get none themselves.
-    const sums = apply(batchNormSumsOp, [x, weight, bias, statistics, grad], value.attrs);
-    const dx = apply(batchNormInputGradientOp, [x, weight, bias, statistics, grad, sums], value.attrs);
-    return [dx, rowOf(sums, 1), rowOf(sums, 0), undefined];
+/**
+ * What a batch norm with given statistics amounts to, by channel: scale, shift, and the inverse of the deviation: `[3, C]`. Inputs: `weight`,
+ * `bias`: `[C]`, statistics `[2, C]`. Kept from the forward to the backward pass, which has to see the very same numbers.
+ */
+const batchNormAffineOp = defineOperator<{ readonly epsilon: number }>({
+  name: 'batch_norm_affine',
+  shape: ([weight]) => [3, weight[0]],
+  reference([weight, bias, statistics], { attrs }) {
+    const channels = weight.data.length;
+    const y = new Float64Array(3 * channels);
+    for (let c = 0; c < channels; c++) {
+      const inverse = 1 / Math.sqrt(statistics.data[channels + c] + attrs.epsilon);
+      y[c] = weight.data[c] * inverse;
+      y[channels + c] = bias.data[c] - statistics.data[c] * y[c];
+      y[2 * channels + c] = inverse;
+    }
+    return y;
   },
   lower(value, to) {
-    const [x, weight, bias, statistics] = value.inputs.map((v) => to.view(v));
-    const y = to.view(value);
-    const scale = { buffer: to.temporary(x.channels), offset: 0 };
-    const shift = { buffer: to.temporary(x.channels), offset: 0 };
-    to.emit(Opcode.BatchNormAffine, [
-      statistics,
-      weight,
-      bias,
-      x.channels,
-      { float: value.attrs.epsilon },
-      scale,
-      shift,
-    ]);
-    to.emit(Opcode.Affine, [
-      x,
-      x.stride,
-      y,
-      y.stride,
-      y.rows,
-      y.channels,
-      scale,
-      shift,
-      activationCode(value.attrs.activation),
-    ]);
+    const [weight, bias, statistics] = value.inputs.map((v) => to.view(v));
+    const epsilon = { float: value.attrs.epsilon };
+    to.emit(Opcode.BatchNormAffine, [statistics, weight, bias, weight.channels, epsilon, to.view(value)]);
   },
 });
 
-/** Emits scale and shift of every channel: the same numbers in the forward and the backward pass. */
-function affine(statistics: View, weight: View, bias: View, { epsilon }: BatchNormTrainAttrs, to: Lowering) {
-  const scale = { buffer: to.temporary(statistics.channels), offset: 0 };
-  const shift = { buffer: to.temporary(statistics.channels), offset: 0 };
-  to.emit(Opcode.BatchNormAffine, [statistics, weight, bias, statistics.channels, { float: epsilon }, scale, shift]);
-  return { scale, shift };
-}
+/** Normalises with given statistics: inputs `x`, `weight`, `bias`: `[C]`, the statistics of `x`, and {@link batchNormAffineOp} of these. */
+export const batchNormTrainOp = defineOperator<BatchNormTrainAttrs>({
+  name: 'batch_norm_train',
+  shape: ([x]) => x,
+  reference([x, , , , affine], { attrs }) {
+    const channels = x.shape[1];
+    const y = new Float64Array(x.data.length);
+    eachChannel(x, (i, c) => {
+      y[i] = x.data[i] * affine.data[c] + affine.data[channels + c];
+    });
+    return activate(attrs.activation, y);
+  },
+  gradient([x, , , statistics, affine], value, grad) {
+    // The statistics are those of x: what flows through them is part of the gradient of x, so they get none themselves.
+    const sums = apply(batchNormSumsOp, [x, statistics, affine, grad], value.attrs);
+    const dx = apply(batchNormInputGradientOp, [x, statistics, affine, grad, sums], value.attrs);
+    return [dx, rowOf(sums, 1), rowOf(sums, 0), undefined, undefined];
+  },
+  lower(value, to) {
+    const x = to.view(value.inputs[0]);
+    const scale = to.view(value.inputs[4]);
+    const y = to.view(value);
+    const shift = { ...scale, offset: scale.offset + x.channels };
+    const activation = activationCode(value.attrs.activation);
+    to.emit(Opcode.Affine, [x, x.stride, y, y.stride, y.rows, y.channels, scale, shift, activation]);
+  },
+});
 
-/** Whether the activation behind a batch norm passes the gradient of an element: only ReLU is fused. */
-function passes(attrs: BatchNormTrainAttrs, preActivation: number): boolean {
-  return attrs.activation === 'none' || preActivation > 0;
+/** The normalised input of an element, and whether the activation behind passes its gradient: only ReLU is fused. */
+function element(x: number, c: number, statistics: NdArray, affine: NdArray, { activation }: BatchNormTrainAttrs) {
+  const channels = statistics.shape[1];
+  return {
+    normal: (x - statistics.data[c]) * affine.data[2 * channels + c],
+    passes: activation === 'none' || x * affine.data[c] + affine.data[channels + c] > 0,
+  };
 }
 
 /** For every channel the sums over the batch of the gradient behind the activation, and of it times the normalised input: `[2, C]`. */
 const batchNormSumsOp = defineOperator<BatchNormTrainAttrs>({
   name: 'batch_norm_sums',
   shape: ([x]) => [2, x[1]],
-  reference([x, weight, bias, statistics, grad], { attrs }) {
+  reference([x, statistics, affine, grad], { attrs }) {
     const channels = x.shape[1];
     const y = new Float64Array(2 * channels);
     eachChannel(x, (i, c) => {
-      const normal = (x.data[i] - statistics.data[c]) / Math.sqrt(statistics.data[channels + c] + attrs.epsilon);
-      if (!passes(attrs, normal * weight.data[c] + bias.data[c])) return;
+      const { normal, passes } = element(x.data[i], c, statistics, affine, attrs);
+      if (!passes) return;
       y[c] += grad.data[i];
       y[channels + c] += grad.data[i] * normal;
     });
     return y;
   },
   lower(value, to) {
-    const [x, weight, bias, statistics, grad] = value.inputs.map((v) => to.view(v));
-    const y = to.view(value);
+    const [x, statistics, affine, grad] = value.inputs.map((v) => to.view(v));
     const chunks = chunksOf(x.rows);
     const padded = paddedChannels(x.channels);
     const partial = { buffer: to.temporary(chunks * 4 * padded), offset: 0 };
-    const { epsilon, activation } = value.attrs;
-    const { scale, shift } = affine(statistics, weight, bias, value.attrs, to);
     to.emit(Opcode.BatchNormSums, [
-      x,
-      x.stride,
-      grad,
-      grad.stride,
-      x.rows,
-      x.channels,
-      CHUNK_ROWS,
-      statistics,
-      scale,
-      shift,
-      { float: epsilon },
-      activation === 'relu' ? 1 : 0,
-      partial,
-      padded,
+      ...[x, x.stride, grad, grad.stride, x.rows, x.channels, CHUNK_ROWS, statistics, affine],
+      value.attrs.activation === 'relu' ? 1 : 0,
+      ...[partial, padded],
     ]);
-    to.emit(Opcode.SumChunks, [partial, chunks, 2, x.channels, padded, y]);
+    to.emit(Opcode.SumChunks, [partial, chunks, 2, x.channels, padded, to.view(value)]);
   },
 });
 
@@ -187,37 +174,23 @@ const batchNormSumsOp = defineOperator<BatchNormTrainAttrs>({
 const batchNormInputGradientOp = defineOperator<BatchNormTrainAttrs>({
   name: 'batch_norm_input_gradient',
   shape: ([x]) => x,
-  reference([x, weight, bias, statistics, grad, sums], { attrs }) {
+  reference([x, statistics, affine, grad, sums], { attrs }) {
     const channels = x.shape[1];
     const count = x.data.length / channels;
     const y = new Float64Array(x.data.length);
     eachChannel(x, (i, c) => {
-      const deviation = Math.sqrt(statistics.data[channels + c] + attrs.epsilon);
-      const normal = (x.data[i] - statistics.data[c]) / deviation;
-      const g = passes(attrs, normal * weight.data[c] + bias.data[c]) ? grad.data[i] : 0;
-      y[i] = (weight.data[c] / deviation) * (g - sums.data[c] / count - (normal * sums.data[channels + c]) / count);
+      const { normal, passes } = element(x.data[i], c, statistics, affine, attrs);
+      const g = passes ? grad.data[i] : 0;
+      y[i] = affine.data[c] * (g - sums.data[c] / count - (normal * sums.data[channels + c]) / count);
     });
     return y;
   },
   lower(value, to) {
-    const [x, weight, bias, statistics, grad, sums] = value.inputs.map((v) => to.view(v));
+    const [x, statistics, affine, grad, sums] = value.inputs.map((v) => to.view(v));
     const y = to.view(value);
-    const { epsilon, activation } = value.attrs;
-    const { scale, shift } = affine(statistics, weight, bias, value.attrs, to);
     to.emit(Opcode.BatchNormInputGradient, [
-      x,
-      x.stride,
-      grad,
-      grad.stride,
-      y,
-      y.stride,
-      x.rows,
-      x.channels,
-      statistics,
-      scale,
-      shift,
-      { float: epsilon },
-      activation === 'relu' ? 1 : 0,
+      ...[x, x.stride, grad, grad.stride, y, y.stride, x.rows, x.channels, statistics, affine],
+      value.attrs.activation === 'relu' ? 1 : 0,
       sums,
     ]);
   },
@@ -232,4 +205,13 @@ export function rowOf(value: Value, i: number): Value {
 /** Mean and biased variance of every channel. */
 export function batchStatistics(x: Value): Value {
   return apply(batchStatisticsOp, [x], {});
+}
+
+/** Normalises `x` with given statistics `[2, C]`: {@link batchStatistics} of it. */
+export function batchNormTrain(
+  [x, weight, bias, statistics]: readonly [Value, Value, Value, Value],
+  attrs: BatchNormTrainAttrs,
+): Value {
+  const affine = apply(batchNormAffineOp, [weight, bias, statistics], { epsilon: attrs.epsilon });
+  return apply(batchNormTrainOp, [x, weight, bias, statistics, affine], attrs);
 }

@@ -100,10 +100,9 @@ function affineAtRun({ inputs, attrs }: Value<BatchNormAttrs>, to: Lowering): Af
   for (const [i, row] of [mean, variance].entries()) {
     to.emit(Opcode.Copy, [row, channels, { ...statistics, offset: i * channels }, channels, 1, channels]);
   }
-  const scale = { buffer: to.temporary(channels), offset: 0 };
-  const shift = { buffer: to.temporary(channels), offset: 0 };
-  to.emit(Opcode.BatchNormAffine, [statistics, weight, bias, channels, { float: attrs.epsilon }, scale, shift]);
-  return { scale, shift };
+  const scale = { buffer: to.temporary(3 * channels), offset: 0 };
+  to.emit(Opcode.BatchNormAffine, [statistics, weight, bias, channels, { float: attrs.epsilon }, scale]);
+  return { scale, shift: { ...scale, offset: channels } };
 }
 
 /** The scale and shift per channel that a batch norm with constant parameters amounts to, in double precision. */

@@ -30,7 +30,11 @@ export function lowerWeightGradient(value: Value<ConvGradientAttrs>, to: Lowerin
   if (isDepthwise(value.shape, groups)) {
     const partial = { buffer: to.temporary(chunks * Math.ceil(outputs / 4) * taps * 4), offset: 0 };
     const geometry = [n, h, w, outputs, oh, ow, kernelHeight, kernelWidth, ...window];
-    to.emit(Opcode.DepthwiseWeightGradient, [x, x.stride, g, g.stride, ...geometry, partial, chunks]);
+    const { floats, lines, images } = blockOf(value);
+    to.emit(Opcode.DepthwiseWeightGradient, [
+      ...[x, x.stride, g, g.stride, ...geometry, partial, chunks],
+      ...[to.scratch(floats), 4 * floats, lines, images],
+    ]);
     to.emit(Opcode.DepthwiseWeightGradientEnd, [partial, chunks, outputs, taps, y]);
     return;
   }
@@ -47,6 +51,24 @@ export function lowerWeightGradient(value: Value<ConvGradientAttrs>, to: Lowerin
     const target = { buffer: y.buffer, offset: y.offset + group * perGroup * taps * channels };
     to.emit(Opcode.ConvWeightGradientEnd, [partial, chunks, perGroup, taps, channels, target]);
   }
+}
+
+/** Output pixels of a block of a depthwise weight's gradient, about: the copy of what they see fits into the nearest cache. */
+const BLOCK_PIXELS = 256;
+/** Floats of a pixel of that copy: see train-depthwise.ts. */
+const BLOCK_CHANNELS = 16;
+
+/** The size of that copy, and the output lines of a block, or images where it has whole ones. */
+function blockOf({ attrs, inputs, shape }: Value<ConvGradientAttrs>) {
+  const { stride, dilation } = attrs;
+  const [, , height, width] = inputs[1].shape;
+  const extent = (outputs: number, axis: number) =>
+    (outputs - 1) * stride[axis] + (shape[2 + axis] - 1) * dilation[axis] + 1;
+  const pixels = BLOCK_PIXELS / (stride[0] * stride[1]);
+  const lines = Math.max(1, Math.min(height, Math.floor(pixels / width)));
+  const images = Math.floor(pixels / (height * width));
+  const rows = Math.max(extent(lines, 0), images * extent(height, 0));
+  return { floats: rows * extent(width, 1) * BLOCK_CHANNELS, lines, images };
 }
 
 export function lowerInputGradient(value: Value<ConvGradientAttrs>, to: Lowering): void {

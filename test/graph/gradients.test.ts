@@ -7,7 +7,7 @@ import { defineOperator, type Operator } from '../../src/graph/operator.js';
 import { gradients } from '../../src/graph/passes/gradients.js';
 import { apply, type Value, valuesOf } from '../../src/graph/value.js';
 import { uniformStream } from '../../src/nn/random.js';
-import { batchNormTrainOp, batchStatistics } from '../../src/ops/batch-norm-train.js';
+import { batchNormTrain, batchStatistics } from '../../src/ops/batch-norm-train.js';
 import * as ops from '../../src/ops/index.js';
 import { sumTo } from '../../src/ops/reduce.js';
 import { sizeOf } from '../../src/tensor/tensor.js';
@@ -174,7 +174,7 @@ describe('gradients', () => {
   it('of a batch norm pass the ReLU only where it is open', () => {
     const norm = (activation: 'none' | 'relu', v: Value) => {
       const ones = constant([1], [1]);
-      return apply(batchNormTrainOp, [v, ones, constant([1], [0.25]), batchStatistics(v)], {
+      return batchNormTrain([v, ones, constant([1], [0.25]), batchStatistics(v)], {
         epsilon: 1e-5,
         activation,
       });

@@ -1,6 +1,6 @@
 import { activationOp } from '../../ops/activation.js';
 import { batchNormOp } from '../../ops/batch-norm.js';
-import { batchNormTrainOp, batchStatistics, rowOf } from '../../ops/batch-norm-train.js';
+import { batchNormTrain, batchNormTrainOp, batchStatistics, rowOf } from '../../ops/batch-norm-train.js';
 import { dropoutOp } from '../../ops/dropout.js';
 import { dropoutTrain } from '../../ops/dropout-train.js';
 import { rowsAndChannels } from '../../ops/shapes.js';
@@ -31,7 +31,7 @@ export function trainingForm(graph: Graph, statistics: 'batch' | 'running' = 'ba
       const { epsilon, momentum, activation } = value.attrs;
       const ofBatch = batchStatistics(x);
       updates.push(...runningUpdates(ofBatch, mean, variance, momentum, rowsAndChannels(x.shape).rows));
-      return apply(batchNormTrainOp, [x, weight, bias, ofBatch], { epsilon, activation });
+      return batchNormTrain([x, weight, bias, ofBatch], { epsilon, activation });
     }
     const [x] = value.inputs;
     if (
