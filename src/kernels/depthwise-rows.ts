@@ -1,4 +1,4 @@
-import { madd } from './vector';
+import { madd, storeLanes } from './vector';
 
 // The inner loops of a depthwise convolution: four neighbouring output pixels, all channels of a range, `rows` rows of the kernel. Each input is
 // read once for all taps that it meets. Written out for each width and stride, with no branch and few values alive: V8 then keeps them in
@@ -6,7 +6,15 @@ import { madd } from './vector';
 //
 // `x` is the first input pixel, `pixel` the bytes from one to the next, `skip` from the last one read in a row to the first of the next row;
 // `w` the packed weights, `before` and `after` the bytes from a vector's bias to its first row used, and from behind the last one used to the
-// next vector; `y` and `r` the outputs and the residuals (zeros with stride 0 when there are none); `bytes` the channels; `low` the least output.
+// next vector; `y` and `r` the outputs and the residuals (zeros with stride 0 when there are none); `bytes` the channels, of which the last vector may have less than four; `low` the least output.
+
+/** The first `lanes` channels of four pixels. */
+export function storeFour(y: usize, strideY: usize, c0: v128, c1: v128, c2: v128, c3: v128, lanes: i32): void {
+  storeLanes(y, c0, lanes);
+  storeLanes(y + strideY, c1, lanes);
+  storeLanes(y + (strideY << 1), c2, lanes);
+  storeLanes(y + strideY * 3, c3, lanes);
+}
 
 /** Kernel width 3, stride 1. */
 export function four3s1(
@@ -61,14 +69,19 @@ export function four3s1(
       q += skip;
     }
     w += after;
+    c0 = f32x4.pmax(c0, least);
+    c1 = f32x4.pmax(c1, least);
+    c2 = f32x4.pmax(c2, least);
+    c3 = f32x4.pmax(c3, least);
+    if (end - y < 16) return storeFour(y, strideY, c0, c1, c2, c3, <i32>(end - y) >> 2);
     q = y;
-    v128.store(q, f32x4.pmax(c0, least));
+    v128.store(q, c0);
     q += strideY;
-    v128.store(q, f32x4.pmax(c1, least));
+    v128.store(q, c1);
     q += strideY;
-    v128.store(q, f32x4.pmax(c2, least));
+    v128.store(q, c2);
     q += strideY;
-    v128.store(q, f32x4.pmax(c3, least));
+    v128.store(q, c3);
   }
 }
 
@@ -131,14 +144,19 @@ export function four3s2(
       q += skip;
     }
     w += after;
+    c0 = f32x4.pmax(c0, least);
+    c1 = f32x4.pmax(c1, least);
+    c2 = f32x4.pmax(c2, least);
+    c3 = f32x4.pmax(c3, least);
+    if (end - y < 16) return storeFour(y, strideY, c0, c1, c2, c3, <i32>(end - y) >> 2);
     q = y;
-    v128.store(q, f32x4.pmax(c0, least));
+    v128.store(q, c0);
     q += strideY;
-    v128.store(q, f32x4.pmax(c1, least));
+    v128.store(q, c1);
     q += strideY;
-    v128.store(q, f32x4.pmax(c2, least));
+    v128.store(q, c2);
     q += strideY;
-    v128.store(q, f32x4.pmax(c3, least));
+    v128.store(q, c3);
   }
 }
 
@@ -211,14 +229,19 @@ export function four5s1(
       q += skip;
     }
     w += after;
+    c0 = f32x4.pmax(c0, least);
+    c1 = f32x4.pmax(c1, least);
+    c2 = f32x4.pmax(c2, least);
+    c3 = f32x4.pmax(c3, least);
+    if (end - y < 16) return storeFour(y, strideY, c0, c1, c2, c3, <i32>(end - y) >> 2);
     q = y;
-    v128.store(q, f32x4.pmax(c0, least));
+    v128.store(q, c0);
     q += strideY;
-    v128.store(q, f32x4.pmax(c1, least));
+    v128.store(q, c1);
     q += strideY;
-    v128.store(q, f32x4.pmax(c2, least));
+    v128.store(q, c2);
     q += strideY;
-    v128.store(q, f32x4.pmax(c3, least));
+    v128.store(q, c3);
   }
 }
 
@@ -297,13 +320,18 @@ export function four5s2(
       q += skip;
     }
     w += after;
+    c0 = f32x4.pmax(c0, least);
+    c1 = f32x4.pmax(c1, least);
+    c2 = f32x4.pmax(c2, least);
+    c3 = f32x4.pmax(c3, least);
+    if (end - y < 16) return storeFour(y, strideY, c0, c1, c2, c3, <i32>(end - y) >> 2);
     q = y;
-    v128.store(q, f32x4.pmax(c0, least));
+    v128.store(q, c0);
     q += strideY;
-    v128.store(q, f32x4.pmax(c1, least));
+    v128.store(q, c1);
     q += strideY;
-    v128.store(q, f32x4.pmax(c2, least));
+    v128.store(q, c2);
     q += strideY;
-    v128.store(q, f32x4.pmax(c3, least));
+    v128.store(q, c3);
   }
 }

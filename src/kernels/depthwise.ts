@@ -1,5 +1,5 @@
 import { arg } from './args';
-import { four3s1, four3s2, four5s1, four5s2 } from './depthwise-rows';
+import { four3s1, four3s2, four5s1, four5s2, storeFour } from './depthwise-rows';
 import { Activation } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
@@ -49,21 +49,14 @@ function line(p: usize, row: i32, from: i32, to: i32): void {
   let y = <usize>arg(p, 2) + <usize>(row * outWidth * strideY);
   let r = <usize>arg(p, 19) + <usize>(row * outWidth * strideR);
   const reach = (kernelWidth - 1) * dilationX;
-  // Whole vectors of channels go four pixels at a time, the rest and the image's borders one by one.
-  const whole = from + ((to - from) & ~3);
+  // Pixels inside go four at a time, those at the image's borders one by one.
   for (let ox = 0; ox < outWidth; ) {
     const x0 = ox * strideX - arg(p, 15);
     const x = source + <usize>(x0 * pixel);
     // How many times four pixels from here on have all their columns inside.
     const inside = x0 < 0 ? 0 : min(outWidth - ox, (width - 1 - reach - x0 + strideX) / strideX) >> 2;
     if (inside > 0) {
-      if (whole > from) fours(p, x, y, r, ky0, ky1, from, whole, inside);
-      if (to > whole) {
-        for (let i = 0; i < inside << 2; i++) {
-          const at = <usize>(i * strideX * pixel);
-          one(p, x + at, y + <usize>(i * strideY), r + <usize>(i * strideR), ky0, ky1, 0, kernelWidth, whole, to);
-        }
-      }
+      fours(p, x, y, r, ky0, ky1, from, to, inside);
       ox += inside << 2;
       y += (inside << 2) * strideY;
       r += (inside << 2) * strideR;
@@ -129,7 +122,7 @@ function one(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, kx0: i3
   }
 }
 
-/** `count` times four neighbouring pixels inside the image, whole vectors of channels. */
+/** `count` times four neighbouring pixels inside the image. */
 function fours(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from: i32, to: i32, count: i32): void {
   const kernelWidth = arg(p, 11);
   const strideX = arg(p, 13);
@@ -192,9 +185,6 @@ function fourAny(
       }
     }
     w += after;
-    v128.store(y, f32x4.pmax(c0, low));
-    v128.store(y + strideY, f32x4.pmax(c1, low));
-    v128.store(y + (strideY << 1), f32x4.pmax(c2, low));
-    v128.store(y + strideY * 3, f32x4.pmax(c3, low));
+    storeFour(y, strideY, f32x4.pmax(c0, low), f32x4.pmax(c1, low), f32x4.pmax(c2, low), f32x4.pmax(c3, low), <i32>(end - y) >> 2);
   }
 }

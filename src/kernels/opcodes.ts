@@ -45,6 +45,10 @@ export enum Opcode {
   Dropout,
   PoolGradient,
   FewOutputs,
+  DepthwiseInputGradient,
+  BatchNormPair,
+  BatchNormPairSums,
+  BatchNormPairInputGradient,
 }
 
 export enum CallFlag {

@@ -6,13 +6,13 @@ import { madd, storeLanes } from './vector';
 // train-pack.ts), those of depthwise weights are in train-depthwise.ts; here are the others.
 
 /** A tile of the weight's gradient: output channels by input channels. */
-const OUTPUTS: i32 = 6;
-const TILE_BYTES: usize = 192;
+const OUTPUTS: i32 = 4;
+const TILE_BYTES: usize = 128;
 /** Rows that are summed before the sums go back to memory. */
 const RUN: i32 = 64;
 
 /**
- * The gradient of a weight, as partial sums `[chunk][tile of 6 outputs][tap][panel of 8 inputs][6][8]`: an outer product of output gradients and
+ * The gradient of a weight, as partial sums `[chunk][tile of 4 outputs][tap][panel of 8 inputs][4][8]`: an outer product of output gradients and
  * inputs for every pixel. Threads share chunks and tiles.
  *
  * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 O, 11 kH, 12 kW, 13 14 stride,
@@ -77,17 +77,12 @@ function run(p: usize, x: usize, strideX: i32, g: usize, count: i32, sums: usize
   const stepX = <usize>(arg(p, 1) * strideX) << 2;
   const stepG = <usize>arg(p, 3) << 2;
   for (let panel = 0; panel < panels; panel++, x += 32, sums += TILE_BYTES) {
-    if (ASC_FEATURE_RELAXED_SIMD) {
-      outer6x8(g, stepG, x, stepX, count, sums);
-    } else {
-      // Without fused multiply-add twelve sums do not fit into the registers beside the products.
-      outer3x8(g, stepG, x, stepX, count, sums);
-      outer3x8(g + 12, stepG, x, stepX, count, sums + 96);
-    }
+    outer4x8(g, stepG, x, stepX, count, sums);
   }
 }
 
-function outer6x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
+/** Eight sums, so that they and their inputs fit into the registers. */
+function outer4x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
   let c00 = v128.load(sums);
   let c01 = v128.load(sums, 16);
   let c10 = v128.load(sums, 32);
@@ -96,10 +91,6 @@ function outer6x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, su
   let c21 = v128.load(sums, 80);
   let c30 = v128.load(sums, 96);
   let c31 = v128.load(sums, 112);
-  let c40 = v128.load(sums, 128);
-  let c41 = v128.load(sums, 144);
-  let c50 = v128.load(sums, 160);
-  let c51 = v128.load(sums, 176);
   for (; count > 0; count--, g += stepG, x += stepX) {
     const b0 = v128.load(x);
     const b1 = v128.load(x, 16);
@@ -115,12 +106,6 @@ function outer6x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, su
     a = v128.load32_splat(g, 12);
     c30 = madd(a, b0, c30);
     c31 = madd(a, b1, c31);
-    a = v128.load32_splat(g, 16);
-    c40 = madd(a, b0, c40);
-    c41 = madd(a, b1, c41);
-    a = v128.load32_splat(g, 20);
-    c50 = madd(a, b0, c50);
-    c51 = madd(a, b1, c51);
   }
   v128.store(sums, c00);
   v128.store(sums, c01, 16);
@@ -130,38 +115,6 @@ function outer6x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, su
   v128.store(sums, c21, 80);
   v128.store(sums, c30, 96);
   v128.store(sums, c31, 112);
-  v128.store(sums, c40, 128);
-  v128.store(sums, c41, 144);
-  v128.store(sums, c50, 160);
-  v128.store(sums, c51, 176);
-}
-
-function outer3x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
-  let c00 = v128.load(sums);
-  let c01 = v128.load(sums, 16);
-  let c10 = v128.load(sums, 32);
-  let c11 = v128.load(sums, 48);
-  let c20 = v128.load(sums, 64);
-  let c21 = v128.load(sums, 80);
-  for (; count > 0; count--, g += stepG, x += stepX) {
-    const b0 = v128.load(x);
-    const b1 = v128.load(x, 16);
-    let a = v128.load32_splat(g);
-    c00 = madd(a, b0, c00);
-    c01 = madd(a, b1, c01);
-    a = v128.load32_splat(g, 4);
-    c10 = madd(a, b0, c10);
-    c11 = madd(a, b1, c11);
-    a = v128.load32_splat(g, 8);
-    c20 = madd(a, b0, c20);
-    c21 = madd(a, b1, c21);
-  }
-  v128.store(sums, c00);
-  v128.store(sums, c01, 16);
-  v128.store(sums, c10, 32);
-  v128.store(sums, c11, 48);
-  v128.store(sums, c20, 64);
-  v128.store(sums, c21, 80);
 }
 
 /**

@@ -8,12 +8,15 @@ import { madd, storeLanes } from './vector';
 // passes a gradient that it should not.
 
 /** Rows that are summed in single precision. */
-const FEW: i32 = 16;
+export const FEW: i32 = 16;
+
+/** Rows that the vectors of channels pass over one after the other, while they are in the nearest cache. */
+export const SOME: i32 = 64;
 
 /** Adds the four floats of `v` to four doubles. */
 // @ts-expect-error: decorator
 @inline
-function accumulate(y: usize, v: v128): void {
+export function accumulate(y: usize, v: v128): void {
   v128.store(y, f64x2.add(v128.load(y), f64x2.promote_low_f32x4(v)));
   v128.store(y, f64x2.add(v128.load(y, 16), f64x2.promote_low_f32x4(i32x4.shuffle(v, v, 2, 3, 0, 1))), 16);
 }
@@ -35,10 +38,10 @@ export function batchMoments(p: usize, tid: i32, threads: i32): void {
     const count = min(size, rows - chunk * size);
     const y = <usize>arg(p, 5) + <usize>(chunk << 1) * padded;
     memory.fill(y, 0, padded << 1);
-    for (let row = 0; row < count; row += FEW) {
+    for (let row = 0; row < count; row += SOME) {
       for (let c = 0; c < channels; c += 8) {
         const pivot = <usize>arg(p, 0) + (<usize>c << 2);
-        moments(pivot + <usize>(chunk * size + row) * stride, stride, min(FEW, count - row), pivot, y + (<usize>c << 3), padded);
+        moments(pivot + <usize>(chunk * size + row) * stride, stride, min(SOME, count - row), pivot, y + (<usize>c << 3), padded);
       }
     }
   }
@@ -47,22 +50,24 @@ export function batchMoments(p: usize, tid: i32, threads: i32): void {
 function moments(x: usize, stride: usize, count: i32, pivot: usize, y: usize, padded: usize): void {
   const p0 = v128.load(pivot);
   const p1 = v128.load(pivot, 16);
-  let s0 = f32x4.splat(0);
-  let s1 = s0;
-  let q0 = s0;
-  let q1 = s0;
-  for (; count > 0; count--, x += stride) {
-    const v0 = f32x4.sub(v128.load(x), p0);
-    const v1 = f32x4.sub(v128.load(x, 16), p1);
-    s0 = f32x4.add(s0, v0);
-    s1 = f32x4.add(s1, v1);
-    q0 = madd(v0, v0, q0);
-    q1 = madd(v1, v1, q1);
+  for (; count > 0; count -= FEW) {
+    let s0 = f32x4.splat(0);
+    let s1 = s0;
+    let q0 = s0;
+    let q1 = s0;
+    for (let i = min(FEW, count); i > 0; i--, x += stride) {
+      const v0 = f32x4.sub(v128.load(x), p0);
+      const v1 = f32x4.sub(v128.load(x, 16), p1);
+      s0 = f32x4.add(s0, v0);
+      s1 = f32x4.add(s1, v1);
+      q0 = madd(v0, v0, q0);
+      q1 = madd(v1, v1, q1);
+    }
+    accumulate(y, s0);
+    accumulate(y + 32, s1);
+    accumulate(y + padded, q0);
+    accumulate(y + padded + 32, q1);
   }
-  accumulate(y, s0);
-  accumulate(y + 32, s1);
-  accumulate(y + padded, q0);
-  accumulate(y + padded + 32, q1);
 }
 
 /** Arguments: 0 x, 1 rows, 2 channels, 3 chunks, 4 partial sums, 5 padded channels, 6 means and variances `[2][channels]`. */
@@ -140,14 +145,14 @@ export function batchNormSums(p: usize, tid: i32, threads: i32): void {
     const count = min(size, rows - chunk * size);
     const y = <usize>arg(p, 10) + <usize>(chunk << 1) * padded;
     memory.fill(y, 0, padded << 1);
-    for (let row = chunk * size; row < chunk * size + count; row += FEW) {
-      const few = min(FEW, chunk * size + count - row);
-      for (let c = 0; c < channels; c += 8) gradientSums(p, row, few, c, y + (<usize>c << 3), padded);
+    for (let row = chunk * size; row < chunk * size + count; row += SOME) {
+      const some = min(SOME, chunk * size + count - row);
+      for (let c = 0; c < channels; c += 8) gradientSums(p, row, some, c, y + (<usize>c << 3), padded);
     }
   }
 }
 
-/** Eight channels of a few rows; behind the last vector of channels there may be only one, which is then summed twice. */
+/** Eight channels of some rows; behind the last vector of channels there may be only one, which is then summed twice. */
 function gradientSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize): void {
   const at = <usize>c << 2;
   const rowBytes = <usize>arg(p, 5) << 2;
@@ -159,46 +164,50 @@ function gradientSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: 
   const affine = <usize>arg(p, 8) + at;
   const mean0 = v128.load(<usize>arg(p, 7) + at);
   const mean1 = v128.load(<usize>arg(p, 7) + at + next);
+  const inverse0 = v128.load(affine + (rowBytes << 1));
+  const inverse1 = v128.load(affine + (rowBytes << 1) + next);
+  const scale0 = v128.load(affine);
+  const scale1 = v128.load(affine + next);
+  const shift0 = v128.load(affine + rowBytes);
+  const shift1 = v128.load(affine + rowBytes + next);
   const zero = f32x4.splat(0);
-  let sum0 = zero;
-  let sum1 = zero;
-  let product0 = zero;
-  let product1 = zero;
-  if (arg(p, 9) != 0) {
-    const scale0 = v128.load(affine);
-    const scale1 = v128.load(affine + next);
-    const shift0 = v128.load(affine + rowBytes);
-    const shift1 = v128.load(affine + rowBytes + next);
-    for (; count > 0; count--, x += strideX, g += strideG) {
-      let v = v128.load(x);
-      // The very sum that the forward pass took the sign of.
-      let d = v128.and(v128.load(g), f32x4.gt(madd(v, scale0, shift0), zero));
-      sum0 = f32x4.add(sum0, d);
-      product0 = madd(d, f32x4.sub(v, mean0), product0);
-      v = v128.load(x + next);
-      d = v128.and(v128.load(g + next), f32x4.gt(madd(v, scale1, shift1), zero));
-      sum1 = f32x4.add(sum1, d);
-      product1 = madd(d, f32x4.sub(v, mean1), product1);
+  const gated = arg(p, 9) != 0;
+  for (; count > 0; count -= FEW) {
+    let sum0 = zero;
+    let sum1 = zero;
+    let product0 = zero;
+    let product1 = zero;
+    if (gated) {
+      for (let i = min(FEW, count); i > 0; i--, x += strideX, g += strideG) {
+        let v = v128.load(x);
+        // The very sum that the forward pass took the sign of.
+        let d = v128.and(v128.load(g), f32x4.gt(madd(v, scale0, shift0), zero));
+        sum0 = f32x4.add(sum0, d);
+        product0 = madd(d, f32x4.sub(v, mean0), product0);
+        v = v128.load(x + next);
+        d = v128.and(v128.load(g + next), f32x4.gt(madd(v, scale1, shift1), zero));
+        sum1 = f32x4.add(sum1, d);
+        product1 = madd(d, f32x4.sub(v, mean1), product1);
+      }
+    } else {
+      for (let i = min(FEW, count); i > 0; i--, x += strideX, g += strideG) {
+        let d = v128.load(g);
+        sum0 = f32x4.add(sum0, d);
+        product0 = madd(d, f32x4.sub(v128.load(x), mean0), product0);
+        d = v128.load(g + next);
+        sum1 = f32x4.add(sum1, d);
+        product1 = madd(d, f32x4.sub(v128.load(x + next), mean1), product1);
+      }
     }
-  } else {
-    for (; count > 0; count--, x += strideX, g += strideG) {
-      let d = v128.load(g);
-      sum0 = f32x4.add(sum0, d);
-      product0 = madd(d, f32x4.sub(v128.load(x), mean0), product0);
-      d = v128.load(g + next);
-      sum1 = f32x4.add(sum1, d);
-      product1 = madd(d, f32x4.sub(v128.load(x + next), mean1), product1);
-    }
+    accumulate(y, sum0);
+    accumulate(y + 32, sum1);
+    accumulate(y + padded, f32x4.mul(product0, inverse0));
+    accumulate(y + padded + 32, f32x4.mul(product1, inverse1));
   }
-  const inverse = affine + (rowBytes << 1);
-  accumulate(y, sum0);
-  accumulate(y + 32, sum1);
-  accumulate(y + padded, f32x4.mul(product0, v128.load(inverse)));
-  accumulate(y + padded + 32, f32x4.mul(product1, v128.load(inverse + next)));
 }
 
 /** Rows that are passed over at once: the parameters of four channels are then worth computing again. */
-const BLOCK: i32 = 128;
+export const BLOCK: i32 = 128;
 
 /**
  * The gradient of the input.

@@ -22,12 +22,41 @@ export function packPanels(p: usize, tid: i32, threads: i32): void {
     let y = <usize>arg(p, 8) + (<usize>(panel * taps * inner) << 5);
     for (let tap = 0; tap < taps; tap++) {
       const from = <usize>arg(p, 0) + <usize>(((arg(p, 7) != 0 ? taps - 1 - tap : tap) * arg(p, 6) + (panel << 3) * strideO) << 2);
-      for (let i = 0; i < inner; i++, y += <usize>width << 2) {
+      let i = 0;
+      if (used == 8 && strideO == 1) {
+        for (let w = from; i < inner; i++, y += 32, w += <usize>(strideI << 2)) {
+          v128.store(y, v128.load(w));
+          v128.store(y, v128.load(w, 16), 16);
+        }
+      } else if (used == 8 && strideI == 1) {
+        const half = from + <usize>(strideO << 4);
+        for (; i + 4 <= inner; i += 4, y += 128) {
+          transpose4(from + (<usize>i << 2), <usize>(strideO << 2), y);
+          transpose4(half + (<usize>i << 2), <usize>(strideO << 2), y + 16);
+        }
+      }
+      for (; i < inner; i++, y += <usize>width << 2) {
         let w = from + <usize>((i * strideI) << 2);
         for (let j = 0; j < used; j++, w += <usize>(strideO << 2)) store<f32>(y + (<usize>j << 2), load<f32>(w));
       }
     }
   }
+}
+
+/** Four rows of four, `step` bytes apart, turned and stored 32 bytes apart. */
+function transpose4(x: usize, step: usize, y: usize): void {
+  const a = v128.load(x);
+  const b = v128.load(x + step);
+  const c = v128.load(x + (step << 1));
+  const d = v128.load(x + step * 3);
+  const ab0 = i32x4.shuffle(a, b, 0, 4, 1, 5);
+  const ab1 = i32x4.shuffle(a, b, 2, 6, 3, 7);
+  const cd0 = i32x4.shuffle(c, d, 0, 4, 1, 5);
+  const cd1 = i32x4.shuffle(c, d, 2, 6, 3, 7);
+  v128.store(y, i64x2.shuffle(ab0, cd0, 0, 2));
+  v128.store(y, i64x2.shuffle(ab0, cd0, 1, 3), 32);
+  v128.store(y, i64x2.shuffle(ab1, cd1, 0, 2), 64);
+  v128.store(y, i64x2.shuffle(ab1, cd1, 1, 3), 96);
 }
 
 /** `[channel / 4][bias, taps][4]`. Arguments: 0 weight `[C][taps]`, 1 C, 2 taps, 3 bias or 0, 4 whether the taps are turned round, 5 y. */

@@ -1,8 +1,10 @@
 import { Opcode } from './opcodes';
 import { convWeightGradient, convWeightGradientEnd } from './train-conv';
+import { depthwiseInputGradient } from './train-depthwise-input';
 import { depthwiseWeightGradient, depthwiseWeightGradientEnd } from './train-depthwise';
 import { activationGradient, crossEntropy, crossEntropyGradient, sumTo } from './train-loss';
 import { batchMoments, batchMomentsEnd, batchNormAffine, batchNormInputGradient, batchNormSums, sumChunks } from './train-norm';
+import { batchNormPair, batchNormPairInputGradient, batchNormPairSums } from './train-norm-pair';
 import { dilate, packDepthwise, packPanels } from './train-pack';
 import { poolGradient } from './train-pool';
 import { adamw, average, clipFactor, dropout, sgd, squaredNorm } from './train-update';
@@ -26,6 +28,8 @@ export function trainingCall(opcode: i32, args: usize, tid: i32, threads: i32): 
       return convWeightGradient(args, tid, threads);
     case Opcode.ConvWeightGradientEnd:
       return convWeightGradientEnd(args, tid, threads);
+    case Opcode.DepthwiseInputGradient:
+      return depthwiseInputGradient(args, tid, threads);
     case Opcode.DepthwiseWeightGradient:
       return depthwiseWeightGradient(args, tid, threads);
     case Opcode.DepthwiseWeightGradientEnd:
@@ -56,6 +60,12 @@ export function trainingCall(opcode: i32, args: usize, tid: i32, threads: i32): 
       return clipFactor(args, tid, threads);
     case Opcode.Dropout:
       return dropout(args, tid, threads);
+    case Opcode.BatchNormPair:
+      return batchNormPair(args, tid, threads);
+    case Opcode.BatchNormPairSums:
+      return batchNormPairSums(args, tid, threads);
+    case Opcode.BatchNormPairInputGradient:
+      return batchNormPairInputGradient(args, tid, threads);
     case Opcode.PoolGradient:
       return poolGradient(args, tid, threads);
     default:

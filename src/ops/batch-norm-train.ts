@@ -11,15 +11,15 @@ import { slice } from './slice.js';
 // `[2, C]`: the means and the biased variances, so that the running ones can be updated from them.
 
 /** Rows that one partial sum takes: fixed, so that sums do not depend on the number of threads. */
-const CHUNK_ROWS = 512;
+export const CHUNK_ROWS = 512;
 
 /** Channels of partial sums: whole vectors, two at a time. */
-const paddedChannels = (channels: number) => Math.ceil(channels / 8) * 8;
+export const paddedChannels = (channels: number) => Math.ceil(channels / 8) * 8;
 
-const chunksOf = (rows: number) => Math.ceil(rows / CHUNK_ROWS);
+export const chunksOf = (rows: number) => Math.ceil(rows / CHUNK_ROWS);
 
 /** Calls `visit` with the channel of every element of `[N,C,...]`. */
-function eachChannel(x: NdArray, visit: (i: number, channel: number) => void): void {
+export function eachChannel(x: NdArray, visit: (i: number, channel: number) => void): void {
   const channels = x.shape[1];
   const inner = x.data.length / (x.shape[0] * channels);
   for (let i = 0; i < x.data.length; i++) visit(i, Math.floor(i / inner) % channels);

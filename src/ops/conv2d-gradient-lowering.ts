@@ -2,7 +2,7 @@ import type { Lowering, View } from '../graph/lowering.js';
 import type { Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import type { ConvGradientAttrs } from './conv2d-gradient.js';
-import { depthwiseWeights, packAtRun, scratchFloats, shifted } from './conv2d-lowering.js';
+import { depthwiseWeights, optionalRows, packAtRun, scratchFloats, shifted } from './conv2d-lowering.js';
 import { rowsAndChannels } from './shapes.js';
 
 const isDepthwise = (weight: readonly number[], groups: number) =>
@@ -39,7 +39,7 @@ export function lowerWeightGradient(value: Value<ConvGradientAttrs>, to: Lowerin
     return;
   }
   const perGroup = outputs / groups;
-  const size = Math.ceil(perGroup / 6) * taps * Math.ceil(channels / 8) * 48;
+  const size = Math.ceil(perGroup / 4) * taps * Math.ceil(channels / 8) * 32;
   for (let group = 0; group < groups; group++) {
     const partial = { buffer: to.temporary(chunks * size), offset: 0 };
     to.emit(Opcode.ConvWeightGradient, [
@@ -73,8 +73,12 @@ function blockOf({ attrs, inputs, shape }: Value<ConvGradientAttrs>) {
 
 export function lowerInputGradient(value: Value<ConvGradientAttrs>, to: Lowering): void {
   const [gradient, weight] = value.inputs;
-  const { groups, stride } = value.attrs;
+  const { groups, stride, dilation } = value.attrs;
   const strided = stride[0] !== 1 || stride[1] !== 1;
+  if (strided && isDepthwise(weight.shape, groups) && dilation.every((d) => d === 1)) {
+    lowerStridedDepthwise(value, to);
+    return;
+  }
   const spread = strided ? dilated(value, to) : undilated(gradient, to);
   if (isDepthwise(weight.shape, groups)) lowerDepthwise(value, spread, to);
   else for (let group = 0; group < groups; group++) lowerDense(value, group, spread, to);
@@ -111,7 +115,7 @@ function turnedPadding({ attrs, inputs: [, weight] }: Value<ConvGradientAttrs>):
 }
 
 function lowerDense(value: Value<ConvGradientAttrs>, group: number, spread: Spread, to: Lowering): void {
-  const [, weight] = value.inputs;
+  const [, weight, residual] = value.inputs;
   const { groups, dilation } = value.attrs;
   const [outputs, channels, kernelHeight, kernelWidth] = weight.shape;
   const perGroup = outputs / groups;
@@ -135,21 +139,37 @@ function lowerDense(value: Value<ConvGradientAttrs>, group: number, spread: Spre
     ...dilation,
     panels,
     to.zeros(Math.ceil(channels / 8) * 8),
-    ...[0, 0, 0, 0, 0],
+    ...optionalRows(residual, group * channels, to),
+    ...[0, 0, 0],
     to.zeros(perGroup),
     to.scratch(scratch),
     4 * scratch,
   ]);
 }
 
+function lowerStridedDepthwise(value: Value<ConvGradientAttrs>, to: Lowering): void {
+  const [gradient, weight, residual] = value.inputs;
+  const [n, channels, h, w] = value.shape;
+  const { stride, padding } = value.attrs;
+  const g = to.view(gradient);
+  const y = to.view(value);
+  to.emit(Opcode.DepthwiseInputGradient, [
+    ...[g, g.stride, y, y.stride, n, gradient.shape[2], gradient.shape[3], channels, h, w],
+    ...[weight.shape[2], weight.shape[3], ...stride, padding[0], padding[1]],
+    depthwiseWeights(weight, undefined, false, to),
+    ...(residual ? optionalRows(residual, 0, to) : [to.zeros(channels), 0]),
+  ]);
+}
+
 function lowerDepthwise(value: Value<ConvGradientAttrs>, { view: g, height, width }: Spread, to: Lowering): void {
-  const [, weight] = value.inputs;
+  const [, weight, residual] = value.inputs;
   const [n, channels, h, w] = value.shape;
   const y = to.view(value);
   to.emit(Opcode.Depthwise, [
     ...[g, g.stride, y, y.stride, n, height, width, channels, h, w],
     ...[weight.shape[2], weight.shape[3], 1, 1, ...turnedPadding(value), ...value.attrs.dilation],
     depthwiseWeights(weight, undefined, true, to),
-    ...[to.zeros(channels), 0, 0],
+    ...(residual ? optionalRows(residual, 0, to) : [to.zeros(channels), 0]),
+    0,
   ]);
 }

@@ -42,12 +42,12 @@ function eachProduct(
   }
 }
 
-/** The gradient of a convolution's input from its output's gradient and the weight. */
+/** The gradient of a convolution's input from its output's gradient and the weight; with a third input, added to that. */
 export const convInputGradientOp = defineOperator<ConvGradientAttrs>({
   name: 'conv2d_input_gradient',
   shape: (_, { shape }) => shape,
-  reference([grad, weight], { attrs, shape }) {
-    const dx = new Float64Array(sizeOf(shape));
+  reference([grad, weight, residual], { attrs, shape }) {
+    const dx = residual ? residual.data.slice() : new Float64Array(sizeOf(shape));
     eachProduct(shape, weight.shape, grad.shape, attrs, (y, x, w) => {
       dx[x] += grad.data[y] * weight.data[w];
     });

@@ -1,5 +1,6 @@
 import { constant, input, type ParameterData, parameter } from '../graph/leaves.js';
 import { gradients } from '../graph/passes/gradients.js';
+import { sumGradients } from '../graph/passes/sum-gradients.js';
 import { trainingForm } from '../graph/passes/training-form.js';
 import { apply, type Value } from '../graph/value.js';
 import type { Module, Parameter } from '../nn/module.js';
@@ -235,7 +236,12 @@ function buildStep(model: Module, options: TrainingStepOptions) {
   const outputs: Record<string, Value> = { loss, logits };
   if (options.withGradients) for (const { name, grad } of learnt) outputs[`gradient.${name}`] = grad;
   const live: ParameterData[] = [...all.map(([, p]) => p), ...slots];
-  return { graph: { inputs, outputs }, live, updates };
+  // Passes see a graph by its outputs, so the updates are among them for the while.
+  const names = updates.map((_, i) => `update ${i}`);
+  const whole = { ...outputs, ...Object.fromEntries(names.map((name, i) => [name, updates[i]])) };
+  const fused = sumGradients({ inputs, outputs: whole }).outputs;
+  const own = Object.fromEntries(Object.keys(outputs).map((name) => [name, fused[name]]));
+  return { graph: { inputs, outputs: own }, live, updates: names.map((name) => fused[name]) };
 }
 
 interface Learnt {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { apply, type Value } from '../../src/graph/value.js';
-import { batchNormTrainOp, batchStatistics } from '../../src/ops/batch-norm-train.js';
+import { batchNormPair, type NormOperands } from '../../src/ops/batch-norm-pair.js';
+import { batchNormTrain, batchStatistics } from '../../src/ops/batch-norm-train.js';
 import { dropoutTrain } from '../../src/ops/dropout-train.js';
 import * as ops from '../../src/ops/index.js';
 import { crossEntropy } from '../../src/ops/loss.js';
@@ -176,7 +177,7 @@ const batchNorm = (sizes: Sizes) =>
     }),
   );
 
-const batchNormTrain = (sizes: Sizes) =>
+const trainedBatchNorm = (sizes: Sizes) =>
   fc
     .tuple(imageOrRows(sizes), fc.constantFrom('none', 'relu' as const))
     // Of a single element or two nothing is left but rounding, divided by the square root of epsilon.
@@ -185,9 +186,31 @@ const batchNormTrain = (sizes: Sizes) =>
       ([shape, kind]): Case => ({
         operands: { x: { shape, of: (v) => 2 * v + 0.5 }, ...normParameters(shape[1]) },
         build: ({ x, weight, bias }) =>
-          apply(batchNormTrainOp, [x, weight, bias, batchStatistics(x)], { epsilon: 1e-3, activation: kind }),
+          batchNormTrain([x, weight, bias, batchStatistics(x)], { epsilon: 1e-3, activation: kind }),
       }),
     );
+
+/** The operands of two batch norms, and their sum as one operator. */
+export function pairOfNorms(shape: Shape, activation: 'none' | 'relu', of?: Operand['of']): Case {
+  const parameters = normParameters(shape[1]);
+  const second = Object.fromEntries(Object.entries(parameters).map(([name, operand]) => [`second ${name}`, operand]));
+  return {
+    operands: { a: { shape, of }, ...parameters, b: { shape, of }, ...second },
+    build: (v) => {
+      const norm = (x: Value, weight: Value, bias: Value) =>
+        batchNormTrain([x, weight, bias, batchStatistics(x)], { epsilon: 1e-3, activation: 'none' });
+      const both = [norm(v.a, v.weight, v.bias), norm(v.b, v['second weight'], v['second bias'])];
+      const [first, other] = both.map(({ inputs }) => inputs as unknown as NormOperands);
+      return batchNormPair(first, other, { epsilon: 1e-3, activation });
+    },
+  };
+}
+
+const trainedPair = (sizes: Sizes) =>
+  fc
+    .tuple(imageOrRows(sizes), fc.constantFrom('none', 'relu' as const))
+    .filter(([shape]) => shape.reduce((a, b) => a * b, 1) / shape[1] > 2)
+    .map(([shape, kind]) => pairOfNorms(shape, kind, (v) => 2 * v + 0.5));
 
 const pool = (sizes: Sizes) =>
   fc
@@ -265,7 +288,8 @@ export function differentiable(sizes: Sizes): Readonly<Record<string, fc.Arbitra
     activation: activation(sizes),
     'element-wise arithmetic': binary(sizes),
     'batch norm with given statistics': batchNorm(sizes),
-    "batch norm with the batch's statistics": batchNormTrain(sizes),
+    "batch norm with the batch's statistics": trainedBatchNorm(sizes),
+    'the sum of two batch norms': trainedPair(sizes),
     pooling: pool(sizes),
     'global average pooling': image(sizes).map((shape) => ({
       operands: { x: { shape } },

@@ -6,7 +6,7 @@ import { dropoutTrain } from '../../src/ops/dropout-train.js';
 import * as ops from '../../src/ops/index.js';
 import { sumTo } from '../../src/ops/reduce.js';
 import type { Shape } from '../../src/tensor/tensor.js';
-import { type Case, differentiable, type Operand } from '../graph/differentiable.js';
+import { type Case, differentiable, type Operand, pairOfNorms } from '../graph/differentiable.js';
 import { gradientGraph, merged, runTraining, type TrainingGraph, trainingError } from './training-support.js';
 
 /** Gradients are sums over the whole batch, in single precision for the most part. */
@@ -62,6 +62,7 @@ describe('the kernels of training agree with the definitions in double precision
     'batch norm': norm([3, 29, 45, 41], 'none', (v) => 3 * v + 1),
     'batch norm with ReLU': norm([3, 21, 43, 47], 'relu', (v) => v - 0.1),
     'batch norm of rows': norm([5003, 3], 'relu'),
+    'two batch norms': pairOfNorms([3, 22, 43, 41], 'relu', (v) => 2 * v - 0.3),
   };
   it.each(Object.entries(large))('many rows, in several partial sums: %s', async (_, each) => {
     await expectExact(gradientGraph(each, 1));

@@ -1,10 +1,19 @@
 import { activationOp } from '../../ops/activation.js';
 import { batchNormOp } from '../../ops/batch-norm.js';
-import { batchNormTrain, batchNormTrainOp, batchStatistics, rowOf } from '../../ops/batch-norm-train.js';
+import { batchNormPair, batchNormPairOp, type NormOperands } from '../../ops/batch-norm-pair.js';
+import {
+  type BatchNormTrainAttrs,
+  batchNormTrain,
+  batchNormTrainOp,
+  batchStatistics,
+  rowOf,
+} from '../../ops/batch-norm-train.js';
+import { type BinaryAttrs, binaryOp } from '../../ops/binary.js';
 import { dropoutOp } from '../../ops/dropout.js';
 import { dropoutTrain } from '../../ops/dropout-train.js';
 import { rowsAndChannels } from '../../ops/shapes.js';
 import { average } from '../../ops/update.js';
+import { sameShape } from '../../tensor/tensor.js';
 import { input } from '../leaves.js';
 import { apply, type Graph, isOp, rewrite, type Value } from '../value.js';
 import { onlyReadOnce } from './readers.js';
@@ -34,18 +43,27 @@ export function trainingForm(graph: Graph, statistics: 'batch' | 'running' = 'ba
       return batchNormTrain([x, weight, bias, ofBatch], { epsilon, activation });
     }
     const [x] = value.inputs;
-    if (
-      isOp(value, activationOp) &&
-      value.attrs.kind === 'relu' &&
-      isOp(x, batchNormTrainOp) &&
-      onceRead(original.inputs[0])
-    ) {
-      return apply(batchNormTrainOp, x.inputs, { ...x.attrs, activation: 'relu' });
+    if (isOp(value, activationOp) && value.attrs.kind === 'relu' && onceRead(original.inputs[0])) {
+      if (isOp(x, batchNormTrainOp)) return apply(x.op, x.inputs, { ...x.attrs, activation: 'relu' });
+      if (isOp(x, batchNormPairOp)) return apply(x.op, x.inputs, { ...x.attrs, activation: 'relu' });
+    }
+    if (isOp(value, binaryOp) && value.attrs.kind === 'add' && original.inputs.every(onceRead)) {
+      return pairOf(value) ?? value;
     }
     if (isOp(value, dropoutOp)) return dropoutTrain(x, seed, value.attrs.p, salt++);
     return value;
   });
   return { graph: salt > 0 ? { ...trained, inputs: { ...trained.inputs, seed } } : trained, updates };
+}
+
+/** The sum of two batch norms of one shape as one operator. */
+function pairOf(sum: Value<BinaryAttrs>): Value | undefined {
+  const [a, b] = sum.inputs;
+  const plain = (v: Value) => isOp(v, batchNormTrainOp) && v.attrs.activation === 'none';
+  if (sum.attrs.activation !== 'none' || !plain(a) || !plain(b) || !sameShape(a.shape, b.shape)) return undefined;
+  const [first, second] = [a, b].map((v) => v.inputs as unknown as NormOperands);
+  const { epsilon } = a.attrs as BatchNormTrainAttrs;
+  return batchNormPair(first, second, { epsilon, activation: 'none' });
 }
 
 function runningUpdates(statistics: Value, mean: Value, variance: Value, momentum: number, count: number): Value[] {

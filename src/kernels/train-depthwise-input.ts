@@ -1,0 +1,123 @@
+import { arg } from './args';
+import { first, last } from './share';
+import { madd, storeLanes } from './vector';
+
+// The gradient of the input of a strided depthwise convolution. Each input pixel was seen by few taps of the window, a fourth of them on the average
+// where the stride is 2; the others are not multiplied by zeros but left out.
+//
+// Arguments (4 bytes each): 0 gradient, 1 its row stride, 2 y, 3 its row stride, 4 N, 5 OH, 6 OW, 7 C, 8 H, 9 W, 10 kH, 11 kW, 12 13 stride,
+// 14 15 padding top and left, 16 weights `[channel / 4][bias, taps][4]`, 17 what is added, or C zeros, 18 its row stride (0 for zeros).
+
+export function depthwiseInputGradient(p: usize, tid: i32, threads: i32): void {
+  const rows = arg(p, 4) * arg(p, 8);
+  const end = last(rows, 1, tid, threads);
+  for (let row = first(rows, 1, tid, threads); row < end; row++) inputRow(p, row);
+}
+
+/** The first tap along an axis that saw the pixel at `at` (padding included): one whose output begins at or before the last one. */
+// @ts-expect-error: decorator
+@inline
+function firstTap(at: i32, stride: i32, outputs: i32): i32 {
+  const tap = at % stride;
+  const output = at / stride;
+  return output < outputs ? tap : tap + (output - outputs + 1) * stride;
+}
+
+/** How many taps saw it: every `stride`th from the first on whose output is not before the first one. */
+// @ts-expect-error: decorator
+@inline
+function tapCount(at: i32, tap: i32, stride: i32, kernel: i32): i32 {
+  const reach = min(kernel - 1, at);
+  return tap > reach ? 0 : (reach - tap) / stride + 1;
+}
+
+function inputRow(p: usize, row: i32): void {
+  const height = arg(p, 8);
+  const width = arg(p, 9);
+  const outHeight = arg(p, 5);
+  const outWidth = arg(p, 6);
+  const strideY = arg(p, 12);
+  const strideX = arg(p, 13);
+  const image = row / height;
+  const iy = row - image * height + arg(p, 14);
+  const ky = firstTap(iy, strideY, outHeight);
+  const countY = tapCount(iy, ky, strideY, arg(p, 10));
+  const pixel = <usize>arg(p, 1) << 2;
+  const line = <usize>outWidth * pixel;
+  // The window's next row belongs to the output row before.
+  const g = <usize>arg(p, 0) + <usize>(image * outHeight + (iy - ky) / strideY) * line;
+  const nextTapY = <usize>(strideY * arg(p, 11)) << 4;
+  const nextTapX = <usize>strideX << 4;
+  const stepY = <usize>arg(p, 3) << 2;
+  const stepR = <usize>arg(p, 18) << 2;
+  let y = <usize>arg(p, 2) + <usize>(row * width) * stepY;
+  let r = <usize>arg(p, 17) + <usize>(row * width) * stepR;
+  for (let x = 0; x < width; x++, y += stepY, r += stepR) {
+    const ix = x + arg(p, 15);
+    const kx = firstTap(ix, strideX, outWidth);
+    const countX = tapCount(ix, kx, strideX, arg(p, 11));
+    const from = g + <usize>((ix - kx) / strideX) * pixel;
+    const w = <usize>arg(p, 16) + (<usize>(ky * arg(p, 11) + kx + 1) << 4);
+    if (countY == 1 && countX == 1) one(p, from, w, y, r);
+    else if (countY == 1 && countX == 2) two(p, from, pixel, w, nextTapX, y, r);
+    else if (countY == 2 && countX == 1) two(p, from, line, w, nextTapY, y, r);
+    else if (countY == 2 && countX == 2) four(p, from, pixel, line, w, nextTapX, nextTapY, y, r);
+    else any(p, from, pixel, line, w, nextTapX, nextTapY, countX, countY, y, r);
+  }
+}
+
+/** Bytes from the weights of four channels to those of the next. */
+// @ts-expect-error: decorator
+@inline
+function vectorBytes(p: usize): usize {
+  return <usize>(arg(p, 10) * arg(p, 11) + 1) << 4;
+}
+
+function one(p: usize, g: usize, w: usize, y: usize, r: usize): void {
+  const next = vectorBytes(p);
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+    storeLanes(y, madd(v128.load(g), v128.load(w), v128.load(r)), lanes);
+  }
+}
+
+function two(p: usize, g: usize, step: usize, w: usize, nextTap: usize, y: usize, r: usize): void {
+  const next = vectorBytes(p);
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+    const c = madd(v128.load(g), v128.load(w), v128.load(r));
+    storeLanes(y, madd(v128.load(g - step), v128.load(w + nextTap), c), lanes);
+  }
+}
+
+function four(
+  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, y: usize, r: usize,
+): void {
+  const next = vectorBytes(p);
+  const before = g - line;
+  const below = w + nextTapY;
+  let at: usize = 0;
+  let v: usize = 0;
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, at += 16, v += next) {
+    let c = madd(v128.load(g + at), v128.load(w + v), v128.load(r + at));
+    c = madd(v128.load(g + at - pixel), v128.load(w + v + nextTapX), c);
+    c = madd(v128.load(before + at), v128.load(below + v), c);
+    c = madd(v128.load(before + at - pixel), v128.load(below + v + nextTapX), c);
+    storeLanes(y + at, c, lanes);
+  }
+}
+
+function any(
+  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, countX: i32, countY: i32, y: usize, r: usize,
+): void {
+  const next = vectorBytes(p);
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+    let c = v128.load(r);
+    let row = g;
+    let tapRow = w;
+    for (let i = countY; i > 0; i--, row -= line, tapRow += nextTapY) {
+      let q = row;
+      let tap = tapRow;
+      for (let j = countX; j > 0; j--, q -= pixel, tap += nextTapX) c = madd(v128.load(q), v128.load(tap), c);
+    }
+    storeLanes(y, c, lanes);
+  }
+}
