@@ -1,11 +1,11 @@
-// Builds dist/: the kernels by AssemblyScript, in four variants, the TypeScript by tsc, and one file for pages by esbuild. With --if-stale it only does what is
+// Builds dist/: the kernels by AssemblyScript, in four variants, the TypeScript by tsc, and what pages load by esbuild. With --if-stale it only does what is
 // out of date, so that every npm script can call it first.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildSync } from 'esbuild';
+import { bundleForPages } from './bundle-pages.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
@@ -68,25 +68,14 @@ function copyFaceWeights() {
   cpSync(join(from, 'LICENSE'), join(to, 'LICENSE'));
 }
 
-/** One file for pages beside the worker and the kernels that it loads by their relative places. */
-function bundleForPages() {
-  buildSync({
-    entryPoints: [join(root, 'src/web.ts')],
-    outfile: join(dist, 'runtime/web.js'),
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    target: 'es2022',
-    logLevel: 'warning',
-  });
-}
-
 const sources = newest(kernels, (path) => path === kernelOutput);
 if (!ifStale || sources > newest(join(kernelOutput, 'relaxed-threads.wasm'))) buildKernels();
 
 // Written when everything has been built: what is newer than it has to be built again.
 const stamp = join(dist, '.built');
-const inputs = ['src', 'tsconfig.json', 'scripts/build.mjs'].map((path) => newest(join(root, path)));
+const inputs = ['src', 'tsconfig.json', 'scripts/build.mjs', 'scripts/bundle-pages.mjs'].map((path) =>
+  newest(join(root, path)),
+);
 if (!ifStale || Math.max(...inputs) > newest(stamp)) {
   if (!ifStale || !existsSync(stamp)) {
     rmSync(dist, { recursive: true, force: true });
@@ -96,6 +85,6 @@ if (!ifStale || Math.max(...inputs) > newest(stamp)) {
   cpSync(kernelOutput, join(dist, 'kernels/build'), { recursive: true });
   copyFaceWeights();
   run('typescript', 'bin/tsc', ['-p', '.']);
-  bundleForPages();
+  bundleForPages(join(dist, 'runtime'));
   writeFileSync(stamp, '');
 }

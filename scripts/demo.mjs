@@ -4,8 +4,9 @@ import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { median } from '../dist/cli/bench.js';
-import { loadModel } from '../dist/cli/model-source.js';
+import { loadModel, preprocessingFor } from '../dist/cli/model-source.js';
 import { formatBytes, formatCount, formatMs, formatPercent, formatTable, styleFor } from '../dist/cli/output.js';
+import { SHIPPED_WEIGHTS } from '../dist/hub/shipped.js';
 import {
   assignNamedWeights,
   compileGraph,
@@ -32,30 +33,35 @@ function samplePicture() {
   return Buffer.from(uri.slice(uri.indexOf(',') + 1), 'base64');
 }
 
-async function networks(weights) {
-  if (weights) {
-    const loaded = await loadModel(weights);
-    const { model, entry, form, labels } = loaded;
-    if (form === 'deploy')
-      throw new GhostkitError(`${weights}: the demo compares both forms, these weights have only one`);
-    return [{ name: titleOf(loaded), family: entry.family, model, labels }];
-  }
-  return ['ghostnet', 'repghostnet'].map((family) => {
-    const name = `${family}_100`;
-    return { name, family, model: assignNamedWeights(createModel(name)) };
-  });
+async function trained(weights) {
+  const loaded = await loadModel(weights);
+  const { model, form, labels } = loaded;
+  if (form === 'deploy')
+    throw new GhostkitError(`${weights}: the demo compares both forms, these weights have only one`);
+  return { name: titleOf(loaded), model, labels, trained: true, preprocessing: preprocessingFor(loaded, {}) };
 }
 
-async function prepare({ name, family, model, labels }, image) {
-  // Each as its paper's code evaluates.
-  const preprocessing = { ...IMAGENET, interpolation: family === 'ghostnet' ? 'bilinear' : 'bicubic' };
+/** The network of the weights; without any, the one that ghostkit comes with and, for their times alone, the papers' larger ones. */
+async function networks(weights) {
+  if (weights) return [await trained(weights)];
+  const untrained = ['ghostnet', 'repghostnet'].map((family) => ({
+    name: `${family}_100`,
+    model: assignNamedWeights(createModel(`${family}_100`)),
+    trained: false,
+    // Each as its paper's code evaluates.
+    preprocessing: { ...IMAGENET, interpolation: family === 'ghostnet' ? 'bilinear' : 'bicubic' },
+  }));
+  return [await trained(SHIPPED_WEIGHTS), ...untrained];
+}
+
+async function prepare({ model, preprocessing, ...network }, image) {
   const input = toTensor(image, preprocessing);
   const training = trace(model, { input: input.shape });
   const forms = [];
   for (const [form, graph] of Object.entries({ training, deploy: deploy(training) })) {
     const nets = [];
     for (const threads of THREADS) nets.push(await compileGraph(graph, { deploy: false, threads }));
-    forms.push({ name, form, labels, input, nets, ...graphStats(graph), times: THREADS.map(() => []) });
+    forms.push({ ...network, form, input, nets, ...graphStats(graph), times: THREADS.map(() => []) });
   }
   return forms;
 }
@@ -91,42 +97,47 @@ function probabilities(logits) {
   return powers.map((p) => p / sum);
 }
 
-function summarize({ name, form, labels, input, nets, parameters, macs, times }) {
+function summarize({ name, form, labels, trained, input, nets, parameters, macs, times }) {
   const { data: logits } = nets[0].run({ image: input }).logits;
   const shares = probabilities(logits);
   const best = shares.indexOf(Math.max(...shares));
   return {
     model: name,
     form,
+    size: input.shape.at(-1),
     parameters,
     macs,
     ms: Object.fromEntries(THREADS.map((threads, i) => [threads, median(times[i])])),
     activations: nets[0].memory.activations,
     weights: nets[0].memory.weights,
-    best: { class: best, label: labels?.[best], probability: shares[best] },
+    best: trained ? { class: best, label: labels?.[best], probability: shares[best] } : null,
     logits,
   };
 }
+
+/** The first of a class's names. */
+const nameOf = ({ class: number, label }) => label?.split(',')[0] ?? `class ${number}`;
 
 function show(results, { picture, weights, variant }) {
   const style = styleFor(process.stdout);
   const write = (text = '') => process.stdout.write(`${text}\n`);
   write(`${style('bold', 'Picture')}  ${picture}`);
   write(
-    `${style('bold', 'Weights')}  ${weights ?? 'none are shipped yet: made from their names, the class means nothing'}`,
+    `${style('bold', 'Weights')}  ${weights ?? "the first network's come with ghostkit; the others have none and are here for their times"}`,
   );
   write(`${style('bold', 'Machine')}  ${cpus()[0].model.trim()}, kernels: ${variant}`);
   write();
   const rows = [
     ['network', ...results.map(({ model }, i) => (i % 2 ? '' : model))],
     ['form', ...results.map(({ form }) => form)],
+    ['picture', ...results.map(({ size }) => `${size} px`)],
     ['parameters', ...results.map(({ parameters }) => formatCount(parameters))],
     ['multiply-accumulates', ...results.map(({ macs }) => formatCount(macs))],
     ...THREADS.map((n) => [`time, ${n} thread${n > 1 ? 's' : ''}`, ...results.map(({ ms }) => formatMs(ms[n]))]),
     ['memory, activations', ...results.map(({ activations }) => formatBytes(activations))],
     ['memory, weights', ...results.map(({ weights: bytes }) => formatBytes(bytes))],
-    ['best class', ...results.map(({ best }) => best.label ?? String(best.class))],
-    ['its probability', ...results.map(({ best }) => formatPercent(best.probability))],
+    ['sees', ...results.map(({ best }) => (best ? nameOf(best) : ''))],
+    ['its probability', ...results.map(({ best }) => (best ? formatPercent(best.probability) : ''))],
     ['difference of forms', ...results.map(({ difference }) => difference?.toExponential(1) ?? '')],
   ];
   const columns = rows[0].map((_, i) => ({ title: '', align: i ? 'right' : 'left' }));
@@ -160,7 +171,9 @@ async function main() {
   const picture = `${positionals[0] ?? 'a mandrill, in the public domain'}, ${size}`;
   if (values.json) {
     const rows = results.map(({ logits: _, ...result }) => result);
-    console.log(JSON.stringify({ picture, weights: values.weights ?? null, kernels: variant, results: rows }, null, 2));
+    console.log(
+      JSON.stringify({ picture, weights: values.weights ?? SHIPPED_WEIGHTS, kernels: variant, results: rows }, null, 2),
+    );
   } else {
     show(results, { picture, weights: values.weights, variant });
   }

@@ -1,15 +1,15 @@
 /**
- * Feeds damaged and hostile checkpoints to the built readers: `node scripts/fuzz.mjs --count 20000 --seed 1`.
- * Every case must end in tensors or in a GhostkitError of one line, within a second and 512 MB. The cases run in a child
- * process, which a watchdog ends when one hangs. `--only N` repeats one case, `--from N` begins there. Exit code 1 when a
- * case fails.
+ * Feeds damaged and hostile files to the built readers: `node scripts/fuzz.mjs --count 20000 --seed 1`, so many of each kind: checkpoints,
+ * ONNX files, compiled models (which are also run); `--kind onnx` is for one of them. Every case must end in a result or in a GhostkitError of
+ * one line, within a second and 512 MB. The cases run in a child process, which a watchdog ends when one hangs. `--only N` repeats one case,
+ * `--from N` begins there. Exit code 1 when a case fails.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { fuzzCase, loadBases, tryCase } from '../test/support/fuzz-cases.mjs';
+import { KINDS } from '../test/support/fuzz-kinds.mjs';
 
 const CASE_MS = 1000;
 const HANG_MS = 10_000;
@@ -22,6 +22,7 @@ const { values: options } = parseArgs({
   options: {
     count: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
+    kind: { type: 'string', multiple: true, default: Object.keys(KINDS) },
     only: { type: 'string' },
     from: { type: 'string', default: '0' },
     dist: { type: 'string', default: here('../dist') },
@@ -35,16 +36,17 @@ const end = options.only === undefined ? Number(options.count) : first + 1;
 
 /** Runs the cases from `first` and writes a line before and after each; synchronously, so that a hang is told apart. */
 async function work() {
+  const kind = KINDS[options.kind[0]];
   const load = (module) => import(pathToFileURL(`${options.dist}/${module}`).href);
-  const modules = { ...(await load('formats/checkpoint.js')), ...(await load('tensor/error.js')) };
-  const bases = loadBases(options.checkpoints);
+  const modules = Object.assign({}, ...(await Promise.all(kind.modules.map(load))));
+  const bases = await kind.prepare(modules, options);
   const tell = (message) => writeSync(1, `${JSON.stringify(message)}\n`);
   for (let index = first; index < end; index++) {
-    const bytes = fuzzCase(seed, index, bases);
+    const bytes = kind.make(seed, index, bases);
     tell({ started: index });
-    let { ms, read, wrong } = await timed(modules, bytes, index);
+    let { ms, read, wrong } = await timed(kind, modules, bytes, index);
     // The machine may have been busy: slow is what is slow twice.
-    if (ms > CASE_MS) ms = Math.min(ms, (await timed(modules, bytes, index)).ms);
+    if (ms > CASE_MS) ms = Math.min(ms, (await timed(kind, modules, bytes, index)).ms);
     if (ms > CASE_MS) wrong ??= `took ${Math.round(ms)} ms`;
     const peakMb = process.resourceUsage().maxRSS / 1024;
     if (peakMb > MEMORY_MB) wrong ??= `the process reached ${Math.round(peakMb)} MB`;
@@ -54,17 +56,17 @@ async function work() {
   }
 }
 
-async function timed(modules, bytes, index) {
+async function timed({ attempt }, modules, bytes, index) {
   const start = performance.now();
-  const result = await tryCase(modules, bytes, index);
+  const result = await attempt(modules, bytes, index);
   return { ...result, ms: performance.now() - start };
 }
 
-/** Runs cases in one child process until it ends, and resolves to the next case to run. */
-function runChild(from, total) {
+/** Runs cases of one kind in a child process until it ends, and resolves to the next case to run. */
+function runChild(kind, from, total) {
   const heap = `--max-old-space-size=${MEMORY_MB}`;
   const range = ['--worker', '--from', String(from), '--count', String(end), '--seed', options.seed];
-  const places = ['--dist', options.dist, '--checkpoints', options.checkpoints];
+  const places = ['--kind', kind, '--dist', options.dist, '--checkpoints', options.checkpoints];
   const child = spawn(process.execPath, [heap, here('fuzz.mjs'), ...range, ...places], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -81,7 +83,7 @@ function runChild(from, total) {
   };
   const fail = (index, wrong) => {
     total.failures++;
-    console.error(`case ${index} (--seed ${seed} --only ${index}): ${wrong}`);
+    console.error(`case ${index} (--kind ${kind} --seed ${seed} --only ${index}): ${wrong}`);
   };
   createInterface({ input: child.stdout }).on('line', (line) => {
     const message = JSON.parse(line);
@@ -114,22 +116,31 @@ function runChild(from, total) {
 }
 
 async function main() {
+  const unknown = options.kind.find((kind) => !Object.hasOwn(KINDS, kind));
+  if (unknown) {
+    console.error(`there is no kind ${unknown}; there are ${Object.keys(KINDS).join(', ')}`);
+    process.exit(1);
+  }
   if (!existsSync(`${options.dist}/formats/checkpoint.js`)) {
     console.error(`there is no build at ${options.dist}; run npm run build`);
     process.exit(1);
   }
   if (!existsSync(options.checkpoints)) console.error(`no checkpoints at ${options.checkpoints}: synthetic files only`);
+  for (const kind of options.kind) await fuzz(kind);
+}
+
+async function fuzz(kind) {
   const total = { cases: 0, read: 0, refused: 0, failures: 0, slowestMs: 0, peakMb: 0 };
   const start = performance.now();
   let next = first;
-  while (next < end && total.failures < MAX_FAILURES) next = await runChild(next, total);
+  while (next < end && total.failures < MAX_FAILURES) next = await runChild(kind, next, total);
   const seconds = Math.round((performance.now() - start) / 1000);
   console.log(
-    `${total.cases} cases of seed ${seed} in ${seconds} s: ${total.read} read, ` +
+    `${kind}: ${total.cases} cases of seed ${seed} in ${seconds} s: ${total.read} read, ` +
       `${total.refused} refused in one line, ${total.failures} failed; ` +
       `slowest ${Math.round(total.slowestMs)} ms, peak ${Math.round(total.peakMb)} MB`,
   );
-  process.exitCode = total.failures ? 1 : 0;
+  if (total.failures) process.exitCode = 1;
 }
 
 await (options.worker ? work() : main());

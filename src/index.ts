@@ -19,8 +19,10 @@ export {
   type StateDict,
 } from './formats/checkpoint.js';
 export { readCheckpoint } from './formats/checkpoint-file.js';
+export { exportOnnx, type OnnxExportOptions } from './formats/onnx/export.js';
 export { readSafetensors, type SafetensorsOptions, writeSafetensors } from './formats/safetensors.js';
 export { deploy, optimize } from './graph/passes/deploy.js';
+export { reshapeInput } from './graph/passes/reshape-input.js';
 export type { Graph, Value } from './graph/value.js';
 export { BACKENDS, type Backend } from './headswap/backends.js';
 export { type DetectOptions, detectFaces, FaceDetector, type FaceDetectorOptions } from './headswap/detect/detect.js';
@@ -78,9 +80,11 @@ export { ghostResnet50, ghostResnet56, ghostVgg16 } from './models/ghostified.js
 export { type GhostifyLayer, type GhostifyOptions, ghostify } from './models/ghostify.js';
 export { GhostBottleneck, type GhostBottleneckOptions, GhostNet, ghostnet } from './models/ghostnet.js';
 export { type Form, guessModel, identify, type LoadedModel, metadataOf } from './models/identify.js';
+export { ImportedModel } from './models/imported.js';
 export { type MobileNetV3Options, mobilenetV3Large, mobilenetV3Small } from './models/mobilenetv3.js';
 export { assignNamedWeights, namedInput, namedTensor } from './models/named-weights.js';
 export type { ClassifierOptions } from './models/options.js';
+export { type ReadOnnxOptions, readOnnx } from './models/read-onnx.js';
 export {
   createModel,
   findModel,
@@ -111,14 +115,18 @@ export {
 } from './models/resnet.js';
 export { graphStats, type ModelStats, modelStats } from './models/stats.js';
 export { Vgg, type VggOptions, vgg16 } from './models/vgg.js';
-export { type CompileOptions, compile, compileGraph, compileToBytes } from './nn/compile.js';
+export { type CompileOptions, compile, compileGraph, compileGraphToBytes, compileToBytes } from './nn/compile.js';
 export * from './nn/layers.js';
 export { Module, Network, Parameter } from './nn/module.js';
 export { SpectralConv2d, SpectralLinear, settleSpectralNorm } from './nn/spectral-norm.js';
 export { Classifier, type TraceOptions, trace } from './nn/trace.js';
 export * as ops from './ops/index.js';
-export { type LoadOptions, loadCompiled } from './runtime/compiled-file.js';
+export { quantizeModel } from './quantize/quantize.js';
+export type { LayerError, QuantizedModel, QuantizeOptions } from './quantize/types.js';
+export { type LoadOptions, type LoadProgress, loadCompiled } from './runtime/compiled-file.js';
 export type { CompiledModel } from './runtime/compiled-model.js';
+export { type OnnxClassifierOptions, onnxClassifier } from './runtime/onnx/classifier.js';
+export type { Runner } from './runtime/runner.js';
 export { GhostkitError } from './tensor/error.js';
 export {
   type DType,

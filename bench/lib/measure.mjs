@@ -1,4 +1,5 @@
 import os from 'node:os';
+import { turnOf } from './turn.mjs';
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -19,8 +20,8 @@ export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * counted (the others have emptied the caches) and then as many as fit into `turnMs`, two at least. The order turns around from
  * round to round, so that nobody always follows the same neighbour.
  *
- * @template {{ run(): unknown, settleMs?: number }} R
- * @param {readonly R[]} runners `settleMs`: how long its threads may keep a processor busy after a run
+ * @template {{ run?(): unknown, turn?(ms: number): Promise<number[]>, settleMs?: number }} R
+ * @param {readonly R[]} runners `turn`: takes a whole turn elsewhere; `settleMs`: how long its threads may keep a processor busy after a run
  * @returns {Promise<Map<R, number[]>>} milliseconds of each counted run
  */
 export async function takeTurns(runners, { seconds, turnMs = 40, minRounds = 3 }) {
@@ -28,13 +29,8 @@ export async function takeTurns(runners, { seconds, turnMs = 40, minRounds = 3 }
   const end = performance.now() + seconds * 1000;
   for (let round = 0; round < minRounds || performance.now() < end; round++) {
     for (const runner of round % 2 ? [...runners].reverse() : runners) {
-      await runner.run();
-      const turnEnd = performance.now() + turnMs;
-      for (let i = 0; i < 2 || performance.now() < turnEnd; i++) {
-        const start = performance.now();
-        await runner.run();
-        times.get(runner).push(performance.now() - start);
-      }
+      const ms = await (runner.turn ? runner.turn(turnMs) : turnOf(runner.run, turnMs));
+      times.get(runner).push(...ms);
       if (runner.settleMs) await sleep(runner.settleMs);
     }
   }

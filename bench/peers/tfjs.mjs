@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-
 /**
  * tfjs with its wasm backend (XNNPACK), running a plan (see plan.mjs) as its converter's graph executor would: NHWC, biases and
  * activations fused, every tensor disposed of after its last use.
@@ -7,6 +5,7 @@ import { createRequire } from 'node:module';
 
 /** Loads tfjs with SIMD. In Node it never uses more than one thread. */
 export async function loadTfjs() {
+  const { createRequire } = await import('node:module');
   const require = createRequire(import.meta.url);
   const tf = require('@tensorflow/tfjs-core');
   const wasm = require('@tensorflow/tfjs-backend-wasm');

@@ -5,7 +5,10 @@ import type { Form } from '../models/identify.js';
 import { assignNamedWeights, namedInput } from '../models/named-weights.js';
 import { createModel } from '../models/registry.js';
 import { type CompiledModel, compile } from '../nn/compile.js';
+import type { Runner } from '../runtime/runner.js';
+import { type BackendOptions, providersOf, runLoaded, withBackend } from './backend.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger } from './command.js';
+import { UsageError } from './errors.js';
 import { entryFor } from './model-source.js';
 import {
   formatBytes,
@@ -26,7 +29,7 @@ const PROFILED_RUNS = 15;
 /** Kernels of a profile that a person is shown. */
 const SHOWN_KERNELS = 15;
 
-interface BenchOptions extends CommonOptions {
+interface BenchOptions extends CommonOptions, BackendOptions {
   form: Form;
   threads: number;
   size: number;
@@ -43,13 +46,15 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-async function timesOf(io: Io, net: CompiledModel, inputs: Inputs, runs: number): Promise<number[]> {
-  for (let i = 0; i < WARM_UP; i++) net.run(inputs);
+async function timesOf(io: Io, net: Runner, inputs: Inputs, runs: number): Promise<number[]> {
+  for (let i = 0; i < WARM_UP; i++) await net.run(inputs);
   const bar = progress(io.err, 'runs', runs);
   const times: number[] = [];
   while (times.length < runs) {
     const before = performance.now();
-    net.run(inputs);
+    const outputs = net.run(inputs);
+    // What answers at once is not made to wait for a turn of the event loop.
+    if (outputs instanceof Promise) await outputs;
     times.push(performance.now() - before);
     bar.update(times.length);
     // A run does not return to the event loop, which is where Ctrl-C waits.
@@ -91,13 +96,49 @@ function showProfile(io: Io, rows: readonly KernelTime[]): void {
   io.out.write(`\n${formatTable(columns, shown, styleFor(io.out))}`);
 }
 
+/** Of another executor only the time is known. */
+async function benchOther(
+  io: Io,
+  net: Runner & { readonly runtime: string },
+  model: string,
+  input: readonly number[],
+  { form, threads, batch, runs, json, providers = ['cpu'] }: BenchOptions,
+): Promise<void> {
+  const times = await timesOf(io, net, { image: namedInput('image', input).data }, runs);
+  await net.close();
+  const ms = median(times);
+  const [fastest, imagesPerSecond] = [Math.min(...times), (batch * 1000) / ms];
+  const machine = cpus()[0]?.model.trim() ?? 'unknown';
+  const { runtime } = net;
+  if (json) {
+    printJson(io, { model, form, input, threads, runtime, providers, machine, ms, fastest, runs, imagesPerSecond });
+    return;
+  }
+  const pairs: [string, string][] = [
+    ['model', `${model}, ${form} form`],
+    ['input', input.join(' x ')],
+    ['time', `${formatMs(ms)}, the fastest ${formatMs(fastest)} (median of ${runs} runs)`],
+    ['speed', `${formatCount(imagesPerSecond)} images/s`],
+    ['runtime', `${runtime} on ${providers.join(', ')}, ${threads} thread${threads === 1 ? '' : 's'}`],
+    ['machine', machine],
+  ];
+  io.out.write(formatPairs(pairs, styleFor(io.out)));
+}
+
 async function bench(io: Io, name: string, options: BenchOptions): Promise<void> {
   const { form, threads, size, batch, runs, json } = options;
   const entry = entryFor(name);
   // The time does not depend on the weights.
   const model = assignNamedWeights(createModel(entry.name));
   const input = [batch, model.inChannels, size, size];
-  const net = await compile(model, { input, threads, deploy: form === 'deploy' });
+  const deploy = form === 'deploy';
+  const providers = providersOf(options);
+  if (providers) {
+    if (options.profile) throw new UsageError("--profile is of ghostkit's own kernels");
+    const loaded = { model, entry, options: {} };
+    return benchOther(io, await runLoaded(loaded, { input, threads, deploy, providers }), entry.name, input, options);
+  }
+  const net = await compile(model, { input, threads, deploy });
   const inputs = { image: namedInput('image', input).data };
   const times = await timesOf(io, net, inputs, runs);
   const profile = options.profile ? profileOf(net, inputs) : undefined;
@@ -141,10 +182,13 @@ async function bench(io: Io, name: string, options: BenchOptions): Promise<void>
 }
 
 export const benchCommand: CommandFactory = (io) =>
-  command('bench', 'measure how fast a network is on this machine', [
-    'bench repghostnet_100',
-    'bench ghostnet_100 --threads 2 --form training --profile',
-  ])
+  withBackend(
+    command('bench', 'measure how fast a network is on this machine', [
+      'bench repghostnet_100',
+      'bench ghostnet_100 --threads 2 --form training --profile',
+      'bench repghostnet_100 --backend onnx',
+    ]),
+  )
     .argument('<model>', 'the name of a network')
     .addOption(new Option('--form <form>', 'what to run').choices(['deploy', 'training']).default('deploy'))
     .option('--threads <n>', 'threads that share the work', positiveInteger, 1)

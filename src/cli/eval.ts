@@ -4,11 +4,13 @@ import { createLoader } from '../data/loader/loader.js';
 import { openDataset } from '../data/open-dataset.js';
 import type { Preprocessing } from '../data/transform.js';
 import { printable } from '../formats/text.js';
-import { type Form, titleOf } from '../models/identify.js';
-import { compile } from '../nn/compile.js';
+import { SHIPPED_WEIGHTS } from '../hub/shipped.js';
+import type { Form } from '../models/identify.js';
 import { GhostkitError } from '../tensor/error.js';
 import { EVALUATION_BATCH, evaluate } from '../train/evaluate.js';
 import type { Evaluation } from '../train/metrics.js';
+import { type BackendOptions, withBackend } from './backend.js';
+import { openClassifier } from './classifier.js';
 import {
   type CommandFactory,
   type CommonOptions,
@@ -17,8 +19,8 @@ import {
   preferOption,
   wholeNumber,
 } from './command.js';
-import { loadModel, preprocessingFor } from './model-source.js';
 import { formatPairs, formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
+import { type PreparationOptions, withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
 import { reportUnreadable } from './training-view.js';
@@ -26,7 +28,7 @@ import { reportUnreadable } from './training-view.js';
 /** Classes that a person is shown before the rest takes `--all`. */
 const SHOWN_CLASSES = 10;
 
-interface EvalOptions extends CommonOptions {
+interface EvalOptions extends CommonOptions, BackendOptions, PreparationOptions {
   weights: string;
   model?: string;
   form?: Form;
@@ -103,48 +105,50 @@ function show(io: Io, rows: readonly ClassRow[], pairs: [string, string][], all:
 }
 
 async function evaluateOn(io: Io, data: string, options: EvalOptions): Promise<void> {
-  const source = await loadModel(options.weights, { name: options.model, prefer: options.prefer });
-  const { model, labels } = source;
-  const form = options.form ?? 'deploy';
-  if (form === 'training' && source.form === 'deploy') {
-    throw new GhostkitError(`${options.weights}: these weights are in deploy form, and there is no way back`);
+  const source = await openClassifier(options.weights, { ...options, name: options.model });
+  const { labels, preprocessing, numClasses } = source;
+  const form = options.form ?? (source.batch === undefined ? 'deploy' : source.form);
+  if (form !== source.form && (form === 'training' || source.batch !== undefined)) {
+    throw new GhostkitError(
+      form === 'training'
+        ? `${options.weights}: these weights are in deploy form, and there is no way back`
+        : `${options.weights}: this model was compiled in training form; convert again`,
+    );
   }
-  const preprocessing = preprocessingFor(source, options);
   const { train, val } = await openDataset(data);
   const dataset = val ?? train;
-  const classOf = matchClasses(dataset.classes, labels, model.numClasses);
+  const classOf = matchClasses(dataset.classes, labels, numClasses);
   const machine = machineSettings();
   const { threads = machine.threads, workers = machine.workers } = options;
-  const batch = Math.min(options.batch, dataset.length);
+  const batch = source.batch ?? Math.min(options.batch, dataset.length);
   const began = performance.now();
   const loader = await createLoader(dataset, { batchSize: batch, preprocessing, mode: 'eval', workers });
-  const input = [batch, 3, preprocessing.size, preprocessing.size];
-  const net = await compile(model, { input, threads, deploy: form === 'deploy' });
+  const net = await source.compile({ batch, threads, form });
   const bar = progress(io.err, 'pictures', dataset.length);
   let evaluation: Evaluation | undefined;
   try {
     evaluation = await evaluate(net, loader, { classOf, onProgress: (done) => bar.update(done) });
   } finally {
     bar.clear();
-    net.close();
+    await net.close();
     await loader.close();
   }
   if (!evaluation) return;
   const seconds = (performance.now() - began) / 1000;
   const { top1, top5, meanLoss: loss, count } = evaluation;
-  const rows = classRows(evaluation, namesOf(labels, dataset, model.numClasses));
+  const rows = classRows(evaluation, namesOf(labels, dataset, numClasses));
   const { unreadable } = loader;
   const pictures = val ? 'validation' : 'all';
   if (options.json) {
     printJson(io, {
-      ...{ model: titleOf(source), form, pictures: count, of: pictures, top1, top5, loss, seconds },
+      ...{ model: source.title, form, pictures: count, of: pictures, top1, top5, loss, seconds },
       ...{ imagesPerSecond: count / seconds, preprocessing, perClass: rows, unreadable },
     });
     return;
   }
   reportUnreadable(io, unreadable);
   const pairs: [string, string][] = [
-    ['model', `${titleOf(source)}, ${form} form`],
+    ['model', `${source.title}, ${form} form`],
     ['pictures', `${count} of ${dataset.classes.length} classes${val ? ', for validation' : ', all there are'}`],
     ['top-1', formatPercent2(top1)],
     ['top-5', formatPercent2(top5)],
@@ -157,13 +161,24 @@ async function evaluateOn(io: Io, data: string, options: EvalOptions): Promise<v
 const formatPercent2 = (share: number) => `${(share * 100).toFixed(2)} %`;
 
 export const evalCommand: CommandFactory = (io) =>
-  command('eval', 'measure how often a network is right', [
-    'eval pictures --weights runs/first/model.safetensors',
-    'eval imagenet/val --weights repghostnet.pth.tar --json',
-    'eval tiny-imagenet-200 --weights model.safetensors --form training',
-  ])
+  withPreparation(
+    withBackend(
+      command('eval', 'measure how often a network is right', [
+        'eval tiny-imagenet-200',
+        'eval pictures --weights runs/first/model.safetensors',
+        'eval imagenet/val --weights repghostnet.pth.tar --json',
+        'eval tiny-imagenet-200 --weights model.safetensors --form training',
+        'eval imagenet/val --weights mobilenet.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5',
+      ]),
+    ),
+  )
     .argument('<data>', 'a folder or tar file with a folder for each class, Tiny-ImageNet or CIFAR-10')
-    .requiredOption('--weights <file>', 'a checkpoint: safetensors, or what torch.save wrote')
+    .addOption(
+      new Option(
+        '--weights <file>',
+        'a checkpoint (safetensors, or what torch.save wrote), an ONNX file or a compiled model',
+      ).default(SHIPPED_WEIGHTS, 'those that come with ghostkit'),
+    )
     .option('--model <name>', 'the network, where its weights do not tell')
     .addOption(new Option('--form <form>', 'what to run (default: deploy)').choices(['deploy', 'training']))
     .option('--size <pixels>', 'side of the square that the network sees (default: as it was trained)', positiveInteger)

@@ -1,3 +1,4 @@
+import { SHIPPED_WEIGHTS } from '../hub/shipped.js';
 import { GhostkitError } from '../tensor/error.js';
 import { readTrainable, settingsOf } from '../train/training-model.js';
 import { type CommandFactory, command, wholeNumber } from './command.js';
@@ -17,16 +18,26 @@ interface FinetuneOptions extends TrainingOptions {
   headEpochs?: number;
 }
 
+/** The weights that a file of settings or `--set` names. */
+function weightsIn(asked: readonly Record<string, unknown>[]): string | undefined {
+  const named = asked.map(({ finetune }) => (finetune as { weights?: unknown } | null | undefined)?.weights);
+  return named.findLast((weights) => typeof weights === 'string');
+}
+
 async function finetune(io: Io, data: string | undefined, options: FinetuneOptions): Promise<number> {
-  const { weights, headEpochs, recipe = 'finetune' } = options;
+  const { headEpochs, recipe = 'finetune' } = options;
   const asked = await settingsOfOptions(data, options);
-  const tuning = { ...(weights !== undefined && { weights }), ...(headEpochs !== undefined && { headEpochs }) };
+  const weights = options.weights ?? weightsIn(asked) ?? SHIPPED_WEIGHTS;
+  const tuning = {
+    ...(options.weights !== undefined && { weights }),
+    ...(headEpochs !== undefined && { headEpochs }),
+  };
   // Under what else is asked for, which may have settings of its own in it.
   const withTuning = [...(Object.keys(tuning).length > 0 ? [{ finetune: tuning }] : []), ...asked];
-  const config = await configOf(withTuning, recipe, async () => {
-    if (weights === undefined) throw new UsageError('name the weights to start from with --weights FILE');
-    return settingsOf(await readTrainable(weights, options.model && entryFor(options.model).name));
-  });
+  const config = await configOf(withTuning, recipe, async () => ({
+    ...settingsOf(await readTrainable(weights, options.model && entryFor(options.model).name)),
+    finetune: { weights },
+  }));
   if (config.data === null) throw new UsageError('name the folder or tar file with the pictures');
   if (!config.finetune)
     throw new GhostkitError(`${config.output}: this training was not begun from weights; resume it with train`);
@@ -36,11 +47,15 @@ async function finetune(io: Io, data: string | undefined, options: FinetuneOptio
 export const finetuneCommand: CommandFactory = (io, exit) =>
   addTrainingOptions(
     command('finetune', 'train weights that are there for other classes', [
+      'finetune flowers -o runs/flowers',
       'finetune flowers --weights model.safetensors -o runs/flowers',
       'finetune flowers --weights model.safetensors --head-epochs 5 --set finetune.layerDecay=0.7 -o runs/flowers',
     ])
       .argument('[data]', 'a folder or tar file with a folder for each class, or CIFAR-10')
-      .option('--weights <file>', 'the weights to start from: safetensors, or what torch.save wrote')
+      .option(
+        '--weights <file>',
+        'the weights to start from: safetensors, or what torch.save wrote (default: those that come with ghostkit)',
+      )
       .option('--model <name>', 'the network, where its weights do not tell')
       .option('--head-epochs <n>', 'epochs at first in which only the new classifier learns', wholeNumber),
   ).action(async (data: string | undefined, options: FinetuneOptions) => exit(await finetune(io, data, options)));

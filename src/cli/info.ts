@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
+import { METADATA } from '../formats/metadata.js';
 import { printable } from '../formats/text.js';
 import { parameterOp } from '../graph/leaves.js';
 import { isOp, topological, type Value } from '../graph/value.js';
@@ -9,9 +10,12 @@ import { createModel, type ModelEntry } from '../models/registry.js';
 import { Parameter } from '../nn/module.js';
 import { trace } from '../nn/trace.js';
 import { sizeOf } from '../tensor/tensor.js';
+import { compiledHeaderOf } from './classifier.js';
 import { type CommandFactory, type CommonOptions, command, preferOption } from './command.js';
+import { infoCompiled } from './info-compiled.js';
+import { infoOnnx } from './info-onnx.js';
 import { infoPicture, isPictureFile } from './info-picture.js';
-import { entryFor, isModelName } from './model-source.js';
+import { entryFor, isModelName, isOnnxPath } from './model-source.js';
 import { sizesOf } from './models.js';
 import { formatBytes, formatCount, formatPairs, formatTable, type Io, printJson, styleFor } from './output.js';
 
@@ -19,6 +23,7 @@ const FORMATS = {
   safetensors: 'safetensors',
   'pytorch-zip': 'PyTorch',
   'pytorch-legacy': 'PyTorch, the format before 1.6',
+  onnx: 'ONNX',
 };
 
 /** A line of a table holds no more of a metadata value. */
@@ -29,7 +34,13 @@ interface InfoOptions extends CommonOptions {
 }
 
 async function infoFile(io: Io, path: string, { json, prefer }: InfoOptions): Promise<void> {
-  const { state, metadata, source, format, storedTypes } = await readCheckpoint(path, { prefer });
+  if (isOnnxPath(path)) return infoOnnx(io, path, json);
+  const compiled = await compiledHeaderOf(path);
+  if (compiled) return infoCompiled(io, path, compiled, json);
+  const checkpoint = await readCheckpoint(path, { prefer });
+  const { state, source, format, storedTypes } = checkpoint;
+  // The structure of an imported network is no reading for people.
+  const { [METADATA.graph]: graph, ...metadata } = checkpoint.metadata;
   const { size: bytes } = await stat(path);
   const tensors = [...state.values()];
   const dtypes: Record<string, number> = {};
@@ -37,7 +48,9 @@ async function infoFile(io: Io, path: string, { json, prefer }: InfoOptions): Pr
   const elements = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const guess = guessModel(state, metadata);
   const classes = guess && modelFor(guess, state).model.numClasses;
-  const model = guess && { name: guess.entry.name, ...guess.options, form: guess.form, classes };
+  const form = metadata[METADATA.form] === 'deploy' ? 'deploy' : 'training';
+  const imported = graph === undefined ? undefined : { name: metadata[METADATA.model] ?? '', form, imported: true };
+  const model = imported ?? (guess && { name: guess.entry.name, ...guess.options, form: guess.form, classes });
   if (json) {
     printJson(io, { path, format, source, bytes, tensors: tensors.length, dtypes, elements, model, metadata });
     return;
@@ -45,12 +58,13 @@ async function infoFile(io: Io, path: string, { json, prefer }: InfoOptions): Pr
   const style = styleFor(io.out);
   const types = Object.entries(dtypes).map(([dtype, count]) => `${count} ${dtype}`);
   const merged = guess?.options.reparam === 'merged' ? ', branches merged' : '';
+  const known = guess ? `${titleOf(guess)}, ${guess.form} form${merged}, ${classes} classes` : 'none that is known';
   const lines: [string, string][] = [
     ['format', FORMATS[format]],
     ['size', formatBytes(bytes)],
     ['weights', source === 'root' ? 'the file itself' : source],
     ['tensors', `${tensors.length} (${types.join(', ')}), ${formatCount(elements)} elements`],
-    ['model', guess ? `${titleOf(guess)}, ${guess.form} form${merged}, ${classes} classes` : 'none that is known'],
+    ['model', imported ? `${printable(imported.name)}, from an ONNX file, ${form} form` : known],
   ];
   for (const [i, [key, value]] of Object.entries(metadata).entries()) {
     lines.push([i === 0 ? 'metadata' : '', `${printable(key, SHOWN)} = ${printable(value, SHOWN)}`]);
@@ -115,12 +129,13 @@ function infoModel(io: Io, name: string, { json }: InfoOptions): void {
 }
 
 export const infoCommand: CommandFactory = (io) =>
-  command('info', 'tell what a checkpoint holds, what a network is made of, or how a picture was made', [
+  command('info', 'tell what a file with a network holds, what a network is made of, or how a picture was made', [
     'info repghostnet_1_0x_142M_74.22.pth.tar',
     'info ghostnet_100',
+    'info mobilenet.onnx',
     'info swapped.png',
   ])
-    .argument('<file-or-model>', 'a checkpoint file, the name of a network, or a picture')
+    .argument('<file-or-model>', 'a checkpoint, an ONNX file, a compiled model, the name of a network, or a picture')
     .addOption(preferOption())
     .action(async (target: string, options: InfoOptions) => {
       if (await isPictureFile(target)) return infoPicture(io, target, options.json);

@@ -1,11 +1,15 @@
+import { basename } from 'node:path';
 import { preprocessingIn } from '../data/preprocessing.js';
 import { IMAGENET, type Preprocessing } from '../data/transform.js';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
-import { identify, type LoadedModel } from '../models/identify.js';
+import { identify, type LoadedModel, loadedFrom } from '../models/identify.js';
+import { readOnnx } from '../models/read-onnx.js';
 import { findModel, type ModelEntry } from '../models/registry.js';
+import { PROGRAM_KEY } from '../runtime/compiled-format.js';
 import { GhostkitError } from '../tensor/error.js';
 import { TRAINING_KEY } from '../train/checkpoint.js';
+import { type PreparationOptions, prepared } from './preparation.js';
 
 /** An entry for a name given by a person; the error of an unknown one says where the known ones are listed. */
 export function entryFor(name: string): ModelEntry {
@@ -26,6 +30,23 @@ export function isModelName(name: string): boolean {
   }
 }
 
+/** Whether a file is ONNX, which nothing in it tells. */
+export const isOnnxPath = (path: string): boolean => /\.onnx$/i.test(path);
+
+async function loadOnnx(path: string): Promise<LoadedModel> {
+  const model = await readOnnx(path);
+  return withPath(path, () => loadedFrom(basename(path).replace(/\.onnx$/i, ''), model));
+}
+
+function withPath<T>(path: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof GhostkitError)) throw error;
+    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
+  }
+}
+
 export interface SourceOptions {
   /** The network's name; told by the weights when absent. */
   readonly name?: string;
@@ -43,13 +64,19 @@ export async function openCheckpoint(
   { name, prefer }: SourceOptions = {},
 ): Promise<{ checkpoint: Checkpoint; loaded?: LoadedModel }> {
   if (name !== undefined) entryFor(name);
-  const checkpoint = await readCheckpoint(path, { prefer });
-  try {
-    return { checkpoint, loaded: identify(checkpoint, name) };
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
+  if (isOnnxPath(path)) {
+    if (name !== undefined)
+      throw new GhostkitError(`${path}: an ONNX file says what its network is; leave its name out`);
+    const loaded = await loadOnnx(path);
+    return { checkpoint: loaded.checkpoint, loaded };
   }
+  const checkpoint = await readCheckpoint(path, { prefer });
+  if (PROGRAM_KEY in checkpoint.metadata) {
+    throw new GhostkitError(
+      `${path}: this is a compiled model, which predict, eval and info take; give its weights here`,
+    );
+  }
+  return withPath(path, () => ({ checkpoint, loaded: identify(checkpoint, name) }));
 }
 
 /**
@@ -58,12 +85,15 @@ export async function openCheckpoint(
  * @throws GhostkitError when the file says it badly.
  */
 export function preprocessingFor(
-  { entry, checkpoint }: Pick<LoadedModel, 'entry' | 'checkpoint'>,
-  asked: Partial<Pick<Preprocessing, 'size' | 'interpolation'>>,
+  { entry, checkpoint, model }: Pick<LoadedModel, 'entry' | 'checkpoint' | 'model'>,
+  asked: PreparationOptions,
 ): Preprocessing {
-  const usual: Preprocessing = { ...IMAGENET, interpolation: entry.family === 'ghostnet' ? 'bilinear' : 'bicubic' };
-  const { size, interpolation, ...rest } = preprocessingIn(checkpoint.metadata) ?? usual;
-  return { ...rest, size: asked.size ?? size, interpolation: asked.interpolation ?? interpolation };
+  const [side = IMAGENET.size, width = side] = model.inputSize ?? [];
+  if (side !== width)
+    throw new GhostkitError(`this network takes ${width} x ${side} pixels, and only squares are cut out`);
+  const interpolation = entry.family === 'ghostnet' ? 'bilinear' : 'bicubic';
+  const usual: Preprocessing = { ...IMAGENET, size: side, interpolation };
+  return prepared(preprocessingIn(checkpoint.metadata) ?? usual, asked);
 }
 
 /** Like {@link openCheckpoint}, for whoever needs the network. */

@@ -2,22 +2,26 @@ import { existsSync } from 'node:fs';
 import { Option } from 'commander';
 import { loadImage } from '../data/image.js';
 import type { RgbImage } from '../data/resample.js';
+import { topClasses } from '../data/top-classes.js';
 import { type Preprocessing, toTensor } from '../data/transform.js';
 import { printable } from '../formats/text.js';
 import { imagenetLabels, requireCached } from '../hub/cache.js';
 import { WEIGHTS } from '../hub/manifest.js';
-import { titleOf } from '../models/identify.js';
-import { type CompiledModel, compile } from '../nn/compile.js';
+import { SHIPPED_WEIGHTS } from '../hub/shipped.js';
+import type { Runner } from '../runtime/runner.js';
 import { GhostkitError } from '../tensor/error.js';
+import { type BackendOptions, withBackend } from './backend.js';
+import { openClassifier } from './classifier.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
-import { entryFor, isModelName, loadModel, preprocessingFor } from './model-source.js';
+import { entryFor, isModelName } from './model-source.js';
 import { formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
 import { expandPictures, type Picture } from './pictures.js';
+import { type PreparationOptions, withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 
-interface PredictOptions extends CommonOptions {
+interface PredictOptions extends CommonOptions, BackendOptions, PreparationOptions {
   weights?: string;
   labels?: string;
   top: number;
@@ -43,13 +47,10 @@ interface Prediction {
 /** Whether an argument that is no model's name was meant as a picture rather than as a name. */
 const isPicture = (argument: string) => existsSync(argument) || /[/\\*?[{]|\.[a-z]\w+$/i.test(argument);
 
-/** `predict MODEL pictures…` or `predict --weights FILE pictures…`: the first argument may be either. */
-function splitArguments(args: readonly string[], weights: string | undefined): { name?: string; pictures: string[] } {
+/** `predict pictures…` or `predict MODEL pictures…`: the first argument may be either. */
+function splitArguments(args: readonly string[]): { name?: string; pictures: string[] } {
   const [first, ...others] = args;
-  if (!isModelName(first) && isPicture(first)) {
-    if (weights) return { pictures: [...args] };
-    throw new UsageError(`${first} is no model; name one before the pictures, or give --weights FILE`);
-  }
+  if (!isModelName(first) && isPicture(first)) return { pictures: [...args] };
   const { name } = entryFor(first);
   if (others.length === 0) throw new UsageError('no picture is given');
   return { name, pictures: others };
@@ -63,17 +64,8 @@ async function cachedWeights(name: string): Promise<string> {
   return requireCached(name);
 }
 
-/** The best `count` classes. The softmax is taken in double precision. */
 function best(logits: Float32Array, count: number, labels: readonly string[] | undefined): Guess[] {
-  const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const powers = Float64Array.from(logits, (v) => Math.exp(v - highest));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  const order = Array.from(powers.keys()).sort((a, b) => powers[b] - powers[a]);
-  return order.slice(0, count).map((i) => ({
-    class: i,
-    ...(labels && { label: labels[i] }),
-    probability: powers[i] / sum,
-  }));
+  return topClasses(logits, count, labels).map(({ index, ...guess }) => ({ class: index, ...guess }));
 }
 
 type Loaded = Picture & { readonly image?: RgbImage };
@@ -90,7 +82,7 @@ async function load({ path, error }: Picture): Promise<Loaded> {
 
 /** Predicts one picture after another, `batch` at a time, while the next ones are being read. */
 async function* predictions(
-  net: CompiledModel,
+  net: Runner,
   pictures: readonly Picture[],
   preprocessing: Preprocessing,
   batch: number,
@@ -110,7 +102,7 @@ async function* predictions(
       // What a short group leaves empty is computed and not read.
       const input = new Float32Array(batch * 3 * preprocessing.size ** 2);
       input.set(toTensor(images, preprocessing).data);
-      const { data, shape } = net.run({ image: input }).logits;
+      const { data, shape } = (await net.run({ image: input })).logits;
       rows = images.map((_, n) => data.subarray(n * shape[1], (n + 1) * shape[1]));
     }
     for (const { path, image, error } of group) {
@@ -137,21 +129,19 @@ function show(io: Io, { path, top = [] }: Prediction, several: boolean): void {
 }
 
 async function predict(io: Io, args: readonly string[], options: PredictOptions): Promise<number> {
-  const { name, pictures: given } = splitArguments(args, options.weights);
-  const weights = options.weights ?? (await cachedWeights(name as string));
-  const source = await loadModel(weights, { name, prefer: options.prefer });
-  const { model } = source;
-  if (model.inChannels !== 3) {
-    throw new GhostkitError(`${weights}: the model takes ${model.inChannels} channels, pictures have 3`);
+  const { name, pictures: given } = splitArguments(args);
+  const weights = options.weights ?? (name === undefined ? SHIPPED_WEIGHTS : await cachedWeights(name));
+  const source = await openClassifier(weights, { ...options, name });
+  const { numClasses, inChannels, preprocessing } = source;
+  if (inChannels !== 3) {
+    throw new GhostkitError(`${weights}: the model takes ${inChannels} channels, pictures have 3`);
   }
   const labels = options.labels
-    ? await readLabels(options.labels, model.numClasses)
+    ? await readLabels(options.labels, numClasses)
     : (source.labels ?? (options.weights ? undefined : await imagenetLabels()));
   const pictures = await expandPictures(given);
-  const preprocessing = preprocessingFor(source, options);
-  const batch = Math.min(options.batch, pictures.length);
-  const input = [batch, 3, preprocessing.size, preprocessing.size];
-  const net = await compile(model, { input, threads: options.threads });
+  const batch = source.batch ?? Math.min(options.batch, pictures.length);
+  const net = await source.compile({ batch, threads: options.threads });
   const results: Prediction[] = [];
   const bar = progress(io.err, 'pictures', pictures.length);
   const describe = (logits: Float32Array) => best(logits, options.top, labels);
@@ -163,18 +153,27 @@ async function predict(io: Io, args: readonly string[], options: PredictOptions)
     bar.update(results.length);
   }
   bar.clear();
-  net.close();
-  if (options.json) printJson(io, { model: titleOf(source), form: source.form, preprocessing, predictions: results });
+  await net.close();
+  if (options.json) printJson(io, { model: source.title, form: source.form, preprocessing, predictions: results });
   return results.some(({ error }) => error) ? 1 : 0;
 }
 
 export const predictCommand: CommandFactory = (io, exit) =>
-  command('predict', 'tell what is on pictures', [
-    'predict --weights repghostnet.safetensors cat.jpg',
-    "predict --weights ghostnet.pth --labels imagenet.txt 'photos/*.jpg'",
-  ])
+  withPreparation(
+    withBackend(
+      command('predict', 'tell what is on pictures', [
+        'predict cat.jpg',
+        'predict --weights repghostnet.safetensors cat.jpg',
+        "predict --weights ghostnet.pth --labels imagenet.txt 'photos/*.jpg'",
+        'predict --weights mobilenet.onnx --backend onnx --providers cuda,cpu cat.jpg',
+      ]),
+    ),
+  )
     .argument('<model-or-picture...>', 'a network, unless its weights tell; then pictures: files, globs, folders')
-    .option('--weights <file>', 'a checkpoint: safetensors, or what torch.save wrote (default: the published weights)')
+    .option(
+      '--weights <file>',
+      'a checkpoint (safetensors, or what torch.save wrote), an ONNX file or a compiled model (default: those that come with ghostkit; of a named network the published ones)',
+    )
     .option('--labels <file>', 'names of the classes: one a line, or a JSON array or object')
     .option('--top <k>', 'how many classes to show', positiveInteger, 5)
     .option('--threads <n>', 'threads that share the work', positiveInteger, 1)

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { benchCommand } from './bench.js';
 import { convertCommand } from './convert.js';
@@ -8,7 +7,9 @@ import { finetuneCommand } from './finetune.js';
 import { infoCommand } from './info.js';
 import { modelsCommand } from './models.js';
 import type { Io } from './output.js';
+import { packageVersion } from './package-version.js';
 import { predictCommand } from './predict.js';
+import { quantizeCommand } from './quantize.js';
 import { swapCommand } from './swap.js';
 import { trainCommand } from './train.js';
 import { weightsCommand } from './weights.js';
@@ -21,15 +22,11 @@ const COMMANDS = [
   trainCommand,
   finetuneCommand,
   evalCommand,
+  quantizeCommand,
   benchCommand,
   weightsCommand,
   swapCommand,
 ];
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
 
 /** Runs the command line `args` (without `node` and the script) and returns the exit code. It never throws. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
@@ -39,7 +36,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   };
   const program = new Command('ghostkit')
     .description('GhostNet and RepGhostNet: exact, fast, in Node and in the browser, with no Python.')
-    .version(version())
+    .version(packageVersion())
     .helpCommand(false)
     .configureHelp({ subcommandTerm: (each) => each.name() })
     .addHelpText('after', '\nghostkit COMMAND --help shows examples.\n');

@@ -1,33 +1,50 @@
-import { z } from 'zod';
+import { METADATA } from '../formats/metadata.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { Preprocessing } from './transform.js';
 
-/** Where a model's file says what its pictures go through. */
-const PREPROCESSING_KEY = 'ghostkit.preprocessing';
+// Checked by hand: a page reads it too, and has no room for a library.
 
-const channels = (of: z.ZodNumber) => z.tuple([of, of, of]);
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
+
+const isTriple = (value: unknown, each: (v: number) => boolean): value is [number, number, number] =>
+  Array.isArray(value) && value.length === 3 && value.every((v) => isNumber(v) && each(v));
 
 /** What a file may say: it is a stranger's, so no number in it can ask for much memory. */
-const SCHEMA = z.strictObject({
-  size: z.int().min(8).max(4096),
-  cropRatio: z.number().gt(0).max(1),
-  interpolation: z.enum(['bilinear', 'bicubic']),
-  mean: channels(z.number()),
-  std: channels(z.number().positive()),
-});
+function isPreprocessing(value: unknown): value is Preprocessing {
+  if (typeof value !== 'object' || value === null || Object.keys(value).length !== 5) return false;
+  const { size, cropRatio, interpolation, mean, std } = value as Record<keyof Preprocessing, unknown>;
+  return (
+    isNumber(size) &&
+    Number.isInteger(size) &&
+    size >= 8 &&
+    size <= 4096 &&
+    isNumber(cropRatio) &&
+    cropRatio > 0 &&
+    cropRatio <= 1 &&
+    (interpolation === 'bilinear' || interpolation === 'bicubic') &&
+    isTriple(mean, () => true) &&
+    isTriple(std, (v) => v > 0)
+  );
+}
 
 /** The metadata that tells {@link preprocessingIn} how pictures are prepared. */
 export function preprocessingMetadata(preprocessing: Preprocessing): Record<string, string> {
-  return { [PREPROCESSING_KEY]: JSON.stringify(SCHEMA.parse(preprocessing)) };
+  const { size, cropRatio, interpolation, mean, std } = preprocessing;
+  const told: Preprocessing = { size, cropRatio, interpolation, mean, std };
+  if (!isPreprocessing(told)) throw new GhostkitError(`pictures cannot be prepared so: ${JSON.stringify(told)}`);
+  return { [METADATA.preprocessing]: JSON.stringify(told) };
 }
 
 /** How a model's file says that pictures are prepared, if it does. Throws a {@link GhostkitError} when that is no preprocessing. */
 export function preprocessingIn(metadata: Readonly<Record<string, string>>): Preprocessing | undefined {
-  const text = metadata[PREPROCESSING_KEY];
+  const text = metadata[METADATA.preprocessing];
   if (text === undefined) return undefined;
+  let value: unknown;
   try {
-    return SCHEMA.parse(JSON.parse(text));
+    value = JSON.parse(text);
   } catch {
-    throw new GhostkitError(`the metadata ${PREPROCESSING_KEY} is not valid`);
+    // Said below, like JSON of another kind.
   }
+  if (!isPreprocessing(value)) throw new GhostkitError(`the metadata ${METADATA.preprocessing} is not valid`);
+  return value;
 }

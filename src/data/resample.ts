@@ -5,6 +5,14 @@ export interface RgbImage {
   readonly data: Uint8Array;
 }
 
+/** What {@link resample} reads: a picture, of which only a part may be at hand, with or without a fourth byte for each pixel. */
+export interface Raster extends RgbImage {
+  /** Bytes of a pixel (default 3); a fourth one, which a canvas has, is not looked at. */
+  readonly channels?: 3 | 4;
+  /** The part of the picture that `data` holds (default: all of it). */
+  readonly part?: Region;
+}
+
 export type Interpolation = 'bilinear' | 'bicubic';
 
 /** A part of the resized picture, in its pixels. */
@@ -81,20 +89,21 @@ const rounded = (sum: number): number => {
 };
 
 /** Rows `fromRow` to `fromRow + rows` of the input, resampled along x. */
-function alongX(image: RgbImage, taps: Taps, fromRow: number, rows: number): Uint8Array {
+function alongX(image: Raster, taps: Taps, fromRow: number, rows: number): Uint8Array {
   const { first, length, weights, stride } = taps;
   const count = first.length;
-  const { data, width } = image;
+  const { data, channels = 3, part } = image;
+  const { left, top, width } = part ?? { left: 0, top: 0, width: image.width };
   const out = new Uint8Array(rows * count * 3);
   for (let y = 0, at = 0; y < rows; y++) {
-    const row = (fromRow + y) * width;
+    const row = (fromRow + y - top) * width - left;
     for (let x = 0; x < count; x++, at += 3) {
-      let pixel = (row + first[x]) * 3;
+      let pixel = (row + first[x]) * channels;
       const end = x * stride + length[x];
       let r = 0;
       let g = 0;
       let b = 0;
-      for (let k = x * stride; k < end; k++, pixel += 3) {
+      for (let k = x * stride; k < end; k++, pixel += channels) {
         const w = weights[k];
         r += w * data[pixel];
         g += w * data[pixel + 1];
@@ -132,13 +141,13 @@ function alongY(data: Uint8Array, rowLength: number, taps: Taps, fromRow: number
  * `region` is computed; a picture that has the size already is returned itself.
  */
 export function resample(
-  image: RgbImage,
+  image: Raster,
   width: number,
   height: number,
   interpolation: Interpolation,
   region: Region = { left: 0, top: 0, width, height },
 ): RgbImage {
-  const whole = region.width === image.width && region.height === image.height;
+  const whole = region.width === image.width && region.height === image.height && !image.part && image.channels !== 4;
   if (whole && width === image.width && height === image.height) return image;
   const kernel = KERNELS[interpolation];
   const across = tapsOf(kernel, image.width, width, region.left, region.width);
@@ -148,4 +157,31 @@ export function resample(
   const rows = down.first[last] + down.length[last] - fromRow;
   const narrowed = alongX(image, across, fromRow, rows);
   return { width: region.width, height: region.height, data: alongY(narrowed, region.width * 3, down, fromRow) };
+}
+
+/** The inputs that outputs `from` to `from + count` of an axis read. */
+function reach(
+  kernel: Kernel,
+  inSize: number,
+  outSize: number,
+  from: number,
+  count: number,
+): [first: number, n: number] {
+  const { first, length } = tapsOf(kernel, inSize, outSize, from, count);
+  const end = first[count - 1] + length[count - 1];
+  return [first[0], end - first[0]];
+}
+
+/** The part of a picture of `size` that {@link resample} reads for `region` of the picture resized to `width` x `height`. */
+export function sourceOf(
+  size: { readonly width: number; readonly height: number },
+  width: number,
+  height: number,
+  interpolation: Interpolation,
+  region: Region,
+): Region {
+  const kernel = KERNELS[interpolation];
+  const [left, across] = reach(kernel, size.width, width, region.left, region.width);
+  const [top, down] = reach(kernel, size.height, height, region.top, region.height);
+  return { left, top, width: across, height: down };
 }

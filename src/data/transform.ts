@@ -1,6 +1,6 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, float32 } from '../tensor/tensor.js';
-import { type Interpolation, type RgbImage, resample } from './resample.js';
+import { type Interpolation, type Raster, type Region, type RgbImage, resample, sourceOf } from './resample.js';
 import { roundHalfEven } from './round.js';
 
 /** What a picture goes through before a network sees it. */
@@ -31,20 +31,35 @@ function check({ size, cropRatio }: Preprocessing): void {
   }
 }
 
-/**
- * The square from the middle of the picture, resized: torchvision's `Resize(size / cropRatio)` and `CenterCrop(size)` in
- * one, with their roundings.
- */
-export function centerCrop(image: RgbImage, preprocessing: Preprocessing = IMAGENET): RgbImage {
-  check(preprocessing);
-  const { size, cropRatio, interpolation } = preprocessing;
+/** A picture's size after resizing, and the square in the middle of it: with torchvision's roundings. */
+function cropOf(image: { readonly width: number; readonly height: number }, { size, cropRatio }: Preprocessing) {
   const short = Math.floor(size / cropRatio);
   const side = Math.min(image.width, image.height);
   const width = image.width === side ? short : Math.trunc((short * image.width) / side);
   const height = image.height === side ? short : Math.trunc((short * image.height) / side);
   const left = roundHalfEven((width - size) / 2);
   const top = roundHalfEven((height - size) / 2);
-  return resample(image, width, height, interpolation, { left, top, width: size, height: size });
+  return { width, height, region: { left, top, width: size, height: size } };
+}
+
+/**
+ * The square from the middle of the picture, resized: torchvision's `Resize(size / cropRatio)` and `CenterCrop(size)` in
+ * one, with their roundings.
+ */
+export function centerCrop(image: Raster, preprocessing: Preprocessing = IMAGENET): RgbImage {
+  check(preprocessing);
+  const { width, height, region } = cropOf(image, preprocessing);
+  return resample(image, width, height, preprocessing.interpolation, region);
+}
+
+/** The part of a picture that {@link centerCrop} looks at. */
+export function cropSource(
+  image: { readonly width: number; readonly height: number },
+  preprocessing: Preprocessing,
+): Region {
+  check(preprocessing);
+  const { width, height, region } = cropOf(image, preprocessing);
+  return sourceOf(image, width, height, preprocessing.interpolation, region);
 }
 
 const channels = [0, 1, 2] as const;
@@ -70,8 +85,8 @@ export function writePlanes({ width, height, data }: RgbImage, by: Normalisation
 }
 
 /** Pictures as a network's input `[N, 3, size, size]`: resized, cut, normalised. */
-export function toTensor(images: RgbImage | readonly RgbImage[], preprocessing: Preprocessing = IMAGENET): FloatTensor {
-  const list: readonly RgbImage[] = 'data' in images ? [images] : images;
+export function toTensor(images: Raster | readonly Raster[], preprocessing: Preprocessing = IMAGENET): FloatTensor {
+  const list: readonly Raster[] = 'data' in images ? [images] : images;
   const { size } = preprocessing;
   const by = normalisation(preprocessing);
   const out = new Float32Array(list.length * 3 * size * size);

@@ -1,6 +1,7 @@
 import { GhostkitError } from '../tensor/error.js';
 
-export type CheckpointFormat = 'safetensors' | 'pytorch-zip' | 'pytorch-legacy';
+/** ONNX files are read elsewhere, by their name: nothing in them tells them apart. */
+export type CheckpointFormat = 'safetensors' | 'pytorch-zip' | 'pytorch-legacy' | 'onnx';
 
 const startsWith = (bytes: Uint8Array, ...prefix: number[]): boolean => prefix.every((b, i) => bytes[i] === b);
 
@@ -23,7 +24,7 @@ const MISTAKES: readonly (readonly [RegExp, string])[] = [
  *
  * @throws GhostkitError when it is none of them, saying what it looks like.
  */
-export function detectFormat(bytes: Uint8Array): CheckpointFormat | 'pickle' {
+export function detectFormat(bytes: Uint8Array): Exclude<CheckpointFormat, 'onnx'> | 'pickle' {
   if (bytes.length === 0) throw new GhostkitError('the file is empty');
   if (startsWith(bytes, 0x50, 0x4b, 0x03, 0x04)) return 'pytorch-zip';
   // A header begins with its length, of which JSON's brace follows; no pickle has a brace there and a small length.

@@ -107,7 +107,7 @@ function duplicateKey(text: string): string | undefined {
     } else if (c === '}' || c === ']') depth--;
     else if (c === '"') {
       const start = i;
-      for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === '\\') i++;
+      i = endOfString(text, start);
       if (depth !== 1) continue;
       let next = i + 1;
       while (WHITE_SPACE.has(text[next])) next++;
@@ -119,6 +119,17 @@ function duplicateKey(text: string): string | undefined {
     }
   }
   return duplicate;
+}
+
+/** Where the string that begins at `start` has its closing quote; the end of the text where it has none. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let before = end;
+    while (text[before - 1] === '\\') before--;
+    // A quote behind an odd number of backslashes belongs to the string.
+    if ((end - before) % 2 === 0) return end;
+  }
+  return text.length;
 }
 
 function parseEntry(name: string, value: unknown): Entry {
@@ -152,7 +163,8 @@ function parseMetadata(value: unknown): Record<string, string> {
   return value as Record<string, string>;
 }
 
-interface ParsedHeader {
+/** What a file says of its tensors, without them. */
+export interface ParsedHeader {
   readonly entries: readonly Entry[];
   readonly metadata: Record<string, string>;
   readonly dataStart: number;
@@ -204,13 +216,18 @@ export function readSafetensors(bytes: Uint8Array): {
   return { tensors, metadata, storedTypes: entries.map(({ stored }) => stored) };
 }
 
+type StoredFloats = 'float32' | 'float16' | 'bfloat16';
+
 export interface SafetensorsOptions {
   readonly metadata?: Readonly<Record<string, string>>;
-  /** How float32 tensors are stored: as they are, or rounded to the nearest half-size value. Other dtypes are kept. */
-  readonly floats?: 'float32' | 'float16' | 'bfloat16';
+  /**
+   * How float32 tensors are stored, all of them or each by its name: as they are, or rounded to the nearest half-size value. Other dtypes
+   * are kept.
+   */
+  readonly floats?: StoredFloats | ((name: string) => StoredFloats);
 }
 
-function encode(t: Tensor, floats: SafetensorsOptions['floats']): { fileType: string; data: ArrayBufferView } {
+function encode(t: Tensor, floats: StoredFloats | undefined): { fileType: string; data: ArrayBufferView } {
   if (t.dtype === 'float32' && floats === 'float16') {
     return { fileType: 'F16', data: narrowToFloat16(t.data as Float32Array) };
   }
@@ -235,7 +252,8 @@ export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>, options: 
     if (t.data.length !== sizeOf(t.shape)) {
       throw new GhostkitError(`${printable(name)}: ${t.data.length} elements do not make ${formatShape(t.shape)}`);
     }
-    const { fileType, data } = encode(t, options.floats);
+    const { floats } = options;
+    const { fileType, data } = encode(t, typeof floats === 'function' ? floats(name) : floats);
     return { name, shape: t.shape, fileType, data, width: data.byteLength / Math.max(1, t.data.length) };
   });
   parts.sort(byWidthThenName);

@@ -1,6 +1,7 @@
 import type { Shape } from '../tensor/tensor.js';
 import type { Lowering } from './lowering.js';
 import type { OnnxBuilder } from './onnx-builder.js';
+import type { Quantization } from './quantization.js';
 import type { Value } from './value.js';
 
 /** An array in double precision, row-major: what {@link Operator.reference} computes with. */
@@ -15,6 +16,8 @@ export interface Operator<A> {
   readonly name: string;
   /** The shape of the result. Throws a one-line error when the inputs do not fit. */
   shape(inputs: readonly Shape[], attrs: A): Shape;
+  /** How the result is quantised; absent for operators whose results are floats. */
+  quantization?(inputs: readonly Value[], attrs: A): Quantization | undefined;
   /** The plain definition in double precision, for constant folding and as the reference in tests. */
   reference?(inputs: readonly NdArray[], value: Value<A>): Float64Array;
   /**

@@ -1,9 +1,11 @@
 import type { Shape } from '../tensor/tensor.js';
 import type { Operator } from './operator.js';
+import type { Quantization } from './quantization.js';
 
 /**
  * A node of the graph and its one result: an operator applied to values. Values are immutable and shared, so a graph is
- * no more than the values that its outputs reach. Every value is a dense float32 array; rank 4 means `[N, C, H, W]`.
+ * no more than the values that its outputs reach. Every value is a dense array of real numbers, rank 4 means `[N, C, H, W]`; they are stored as
+ * float32, or as int8 where the value has a quantisation.
  */
 export class Value<A = unknown> {
   constructor(
@@ -11,6 +13,7 @@ export class Value<A = unknown> {
     readonly inputs: readonly Value[],
     readonly attrs: A,
     readonly shape: Shape,
+    readonly quantization?: Quantization,
   ) {}
 }
 
@@ -30,6 +33,7 @@ export function apply<A>(op: Operator<A>, inputs: readonly Value[], attrs: A): V
       inputs.map((v) => v.shape),
       attrs,
     ),
+    op.quantization?.(inputs, attrs),
   );
 }
 

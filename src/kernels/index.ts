@@ -3,6 +3,7 @@ import { correlation, correlationPack } from './correlation';
 import { depthwise } from './depthwise';
 import { affine, binary, prelu, unary } from './elementwise';
 import { fewOutputs } from './few-outputs';
+import { int8Call } from './int8';
 import { instanceNorm, instanceStatistics } from './instance-norm';
 import { copy, toChannelsFirst, toChannelsLast } from './layout';
 import { CallFlag, Opcode } from './opcodes';
@@ -72,7 +73,8 @@ function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
     case Opcode.FewOutputs:
       return fewOutputs(args, tid, threads);
     default:
-      trainingCall(opcode, args, tid, threads);
+      if (opcode >= Opcode.Int8Conv) int8Call(opcode, args, tid, threads);
+      else trainingCall(opcode, args, tid, threads);
   }
 }
 
@@ -98,3 +100,5 @@ export function start(at: usize, end: usize, sync: usize): void {
     atomic.notify(sync + 12, -1);
   }
 }
+
+export { checksum, widen } from './loading';

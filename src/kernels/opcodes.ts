@@ -49,6 +49,16 @@ export enum Opcode {
   BatchNormPair,
   BatchNormPairSums,
   BatchNormPairInputGradient,
+  Int8Conv,
+  Int8Depthwise,
+  Int8FromPlanes,
+  Int8FromFloats,
+  Int8ToFloats,
+  Int8Copy,
+  Int8Table,
+  Int8Add,
+  Int8Gate,
+  Int8GlobalAveragePool,
 }
 
 export enum CallFlag {

@@ -5,7 +5,7 @@ import { Parameter } from '../nn/module.js';
 import { Classifier, trace } from '../nn/trace.js';
 import { type Shape, sizeOf } from '../tensor/tensor.js';
 
-/** Any size will do: the weights of a network do not depend on it. */
+/** Any size that a network takes will do: its weights do not depend on it. */
 const PROBE_SIZE = 64;
 
 /**
@@ -16,6 +16,7 @@ const PROBE_SIZE = 64;
 export class DeployedClassifier extends Classifier {
   readonly numClasses: number;
   readonly inChannels: number;
+  override readonly inputSize?: Classifier['inputSize'];
   private readonly parameters = new Map<string, Parameter>();
 
   /** Takes the weights that `base` has now. */
@@ -23,12 +24,10 @@ export class DeployedClassifier extends Classifier {
     super();
     this.numClasses = base.numClasses;
     this.inChannels = base.inChannels;
-    for (const leaf of valuesOf(this.deployedGraph([1, base.inChannels, PROBE_SIZE, PROBE_SIZE]))) {
-      const data = dataOf(leaf);
-      if (!data) continue;
-      const name = nameOf(leaf);
-      if (name === undefined || this.parameters.has(name))
-        throw new Error(`the deploy form has no own name for ${name}`);
+    this.inputSize = base.inputSize;
+    const [height, width] = base.inputSize ?? [PROBE_SIZE, PROBE_SIZE];
+    for (const [leaf, name] of leavesOf(this.deployedGraph([1, base.inChannels, height, width]))) {
+      const data = dataOf(leaf) as Float32Array;
       this.parameters.set(name, new Parameter(leaf.shape, () => data));
     }
   }
@@ -38,10 +37,12 @@ export class DeployedClassifier extends Classifier {
   }
 
   stages(x: Value): Record<string, Value> {
-    return rewrite(this.deployedGraph(x.shape), (value) => {
+    const graph = this.deployedGraph(x.shape);
+    const names = leavesOf(graph);
+    return rewrite(graph, (value) => {
       if (isOp(value, inputOp)) return x;
-      const name = dataOf(value) && nameOf(value);
-      return name ? (this.parameters.get(name) as Parameter).value : value;
+      const name = names.get(value);
+      return name === undefined ? value : (this.parameters.get(name) as Parameter).value;
     }).outputs;
   }
 
@@ -49,6 +50,24 @@ export class DeployedClassifier extends Classifier {
   private deployedGraph(input: Shape): Graph {
     return deploy(trace(this.base, { input, features: true }));
   }
+}
+
+/**
+ * The named arrays of a graph. Two that come from one weight (a layer that stands in the network twice, merged with different branches)
+ * are numbered in the graph's order, which does not depend on the input's size.
+ */
+function leavesOf(graph: Graph): Map<Value, string> {
+  const names = new Map<Value, string>();
+  const used = new Set<string>();
+  for (const value of valuesOf(graph)) {
+    const base = dataOf(value) && nameOf(value);
+    if (base === undefined) continue;
+    let name = base;
+    for (let i = 2; used.has(name); i++) name = `${base}_${i}`;
+    used.add(name);
+    names.set(value, name);
+  }
+  return names;
 }
 
 /** The deploy form of `base` for weights that are yet to be loaded: the weights of `base` are not made, let alone used. */

@@ -1,21 +1,15 @@
 import { z } from 'zod';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { loadState } from '../formats/checkpoint.js';
+import { labelsIn, METADATA } from '../formats/metadata.js';
 import type { Classifier } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Shape, sameShape, type Tensor } from '../tensor/tensor.js';
 import { emptyDeployed } from './deployed.js';
+import { ImportedModel } from './imported.js';
 import { createModel, findModel, listModels, type ModelEntry, type ModelOptions, remapKeys } from './registry.js';
 
 export type Form = 'training' | 'deploy';
-
-/** What ghostkit writes into the metadata of its own files. */
-const METADATA = {
-  model: 'ghostkit.model',
-  options: 'ghostkit.options',
-  form: 'ghostkit.form',
-  labels: 'ghostkit.labels',
-} as const;
 
 /** What a file may say of its model: it is a stranger's, so it is checked, and no number in it can ask for much memory. */
 const OPTIONS = z.strictObject({
@@ -165,23 +159,6 @@ export function metadataOf({ entry, options, form, labels }: Guess & { labels?: 
   };
 }
 
-function labelsIn(metadata: Metadata, classes: number): string[] | undefined {
-  const text = metadata[METADATA.labels];
-  if (text === undefined) return undefined;
-  let labels: unknown;
-  try {
-    labels = JSON.parse(text);
-  } catch {
-    // Said below, like JSON of another kind.
-  }
-  if (!Array.isArray(labels) || !labels.every((label) => typeof label === 'string')) {
-    throw new GhostkitError(`the metadata ${METADATA.labels} is not a JSON list of names`);
-  }
-  if (labels.length !== classes)
-    throw new GhostkitError(`its metadata has ${labels.length} labels for ${classes} classes`);
-  return labels;
-}
-
 /**
  * The network that a checkpoint's weights are of, with them: the one named, else what the file says or its shapes tell, else
  * undefined.
@@ -191,6 +168,7 @@ function labelsIn(metadata: Metadata, classes: number): string[] | undefined {
 export function identify(checkpoint: Checkpoint, name?: string): LoadedModel | undefined {
   const entry = name === undefined ? undefined : findModel(name);
   const { state, metadata } = checkpoint;
+  if (!entry && metadata[METADATA.graph] !== undefined) return restoreImported(checkpoint);
   const guess = guessModel(state, metadata);
   const chosen = entry ? guessFor(entry, state, metadata) : guess;
   if (!chosen) return undefined;
@@ -198,6 +176,35 @@ export function identify(checkpoint: Checkpoint, name?: string): LoadedModel | u
   const hint = guess && titleOf(guess) !== titleOf(chosen) ? `these are the weights of ${titleOf(guess)}` : undefined;
   model.assign(loadState(model.stateShapes(), remapped, { hint }));
   return { ...chosen, model, checkpoint, labels: labelsIn(metadata, model.numClasses) };
+}
+
+/** The network whose structure a file has beside its weights, as ghostkit saves what it read from an ONNX file. */
+function restoreImported(checkpoint: Checkpoint): LoadedModel {
+  const { state, metadata } = checkpoint;
+  const restored = ImportedModel.restoreText(metadata[METADATA.graph]);
+  const form = formIn(metadata);
+  const model = form === 'deploy' ? emptyDeployed(restored) : restored;
+  model.assign(loadState(model.stateShapes(), state));
+  const entry = importedEntry(metadata[METADATA.model] ?? restored.title, restored);
+  return { entry, options: {}, form, model, checkpoint, labels: labelsIn(metadata, model.numClasses) };
+}
+
+/** A network that was read from a file that describes it, with what a registered one has beside it. */
+export function loadedFrom(name: string, model: ImportedModel): LoadedModel {
+  const metadata = { ...model.metadata, [METADATA.graph]: model.structureText() };
+  const checkpoint: Checkpoint = {
+    state: model.state(),
+    metadata,
+    source: 'root',
+    format: 'onnx',
+    storedTypes: [...model.stateShapes().keys()].map(() => 'float32'),
+  };
+  const labels = labelsIn(metadata, model.numClasses);
+  return { entry: importedEntry(name, model), options: {}, form: 'training', model, checkpoint, labels };
+}
+
+function importedEntry(name: string, model: ImportedModel): ModelEntry {
+  return { name, family: 'imported', width: 1, aliases: [], create: () => model };
 }
 
 /** The named model, in the variant that fits if there is one. */

@@ -25,7 +25,8 @@ export interface PaperResult {
   readonly source: string;
 }
 
-export type ModelFamily = 'ghostnet' | 'repghostnet' | 'mobilenetv3' | 'resnet' | 'vgg';
+/** `imported`: a network from a file that describes it, which is in no list. */
+export type ModelFamily = 'ghostnet' | 'repghostnet' | 'mobilenetv3' | 'resnet' | 'vgg' | 'imported';
 
 export interface ModelEntry {
   /** timm's name. */
@@ -142,6 +143,7 @@ const REMAP: Readonly<Record<ModelFamily, (state: ReadonlyMap<string, Tensor>) =
   mobilenetv3: mobilenetV3Keys,
   resnet: ghostKeys,
   vgg: ghostKeys,
+  imported: (state) => new Map(state),
 };
 
 /** Case, `-` and `.` do not matter in a name, nor does the tag of a training set behind timm's names (`.in1k`). */

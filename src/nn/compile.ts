@@ -1,6 +1,6 @@
 import { deploy as deployForm, optimize } from '../graph/passes/deploy.js';
 import { type Graph, valuesOf } from '../graph/value.js';
-import { encodeCompiled } from '../runtime/compiled-file.js';
+import { type EncodeOptions, encodeCompiled } from '../runtime/compiled-format.js';
 import { CompiledModel } from '../runtime/compiled-model.js';
 import { Executor, fillFrom, usableThreads } from '../runtime/executor.js';
 import { lowerGraph } from '../runtime/lower.js';
@@ -48,11 +48,20 @@ export async function compileGraph(graph: Graph, options: GraphOptions = {}): Pr
  */
 export function compileToBytes(
   model: Module,
-  options: CompileOptions,
+  options: CompileOptions & EncodeOptions,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const { program, image } = assembleGraph(trace(model, options), options);
-  return encodeCompiled(program, image, metadata);
+  return compileGraphToBytes(trace(model, options), options, metadata);
+}
+
+/** Like {@link compileToBytes}, of a graph. */
+export function compileGraphToBytes(
+  graph: Graph,
+  options: GraphOptions & EncodeOptions = {},
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const { program, image } = assembleGraph(graph, options);
+  return encodeCompiled(program, image, metadata, options);
 }
 
 function assembleGraph(graph: Graph, { deploy = true, threads = 1 }: GraphOptions) {

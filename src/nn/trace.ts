@@ -10,6 +10,8 @@ import { Module } from './module.js';
 export abstract class Classifier extends Module {
   abstract readonly numClasses: number;
   abstract readonly inChannels: number;
+  /** Height and width of the pictures, for a network that was made for one size; absent when any will do. */
+  readonly inputSize?: readonly [height: number, width: number];
   /** Every stage's output, in order, and `logits: [N, numClasses]`. */
   abstract stages(x: Value): Record<string, Value>;
 

@@ -1,4 +1,5 @@
 import { defineOperator } from '../graph/operator.js';
+import { sameQuantization } from '../graph/quantization.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -17,6 +18,13 @@ export const concatOp = defineOperator<Record<string, never>>({
       throw new GhostkitError(`concat: shapes ${inputs.map(formatShape).join(' ')} differ in more than their channels`);
     }
     return first.map((d, i) => (i === 1 ? inputs.reduce((n, s) => n + s[1], 0) : d));
+  },
+  quantization(inputs) {
+    const [{ quantization }] = inputs;
+    if (inputs.some((v) => !sameQuantization(v.quantization, quantization))) {
+      throw new GhostkitError('concat: its inputs are not quantised alike');
+    }
+    return quantization;
   },
   reference(inputs, { shape }) {
     const y = new Float64Array(shape.reduce((a, b) => a * b, 1));
@@ -44,9 +52,9 @@ export const concatOp = defineOperator<Record<string, never>>({
     let channel = 0;
     for (const input of value.inputs) {
       const x = to.view(input);
-      const target = { buffer: y.buffer, offset: y.offset + channel };
+      const target = { ...y, offset: y.offset + channel };
       if (x.buffer !== target.buffer || x.offset !== target.offset) {
-        to.emit(Opcode.Copy, [x, x.stride, target, y.stride, x.rows, x.channels]);
+        to.emit(y.bytes ? Opcode.Int8Copy : Opcode.Copy, [x, x.stride, target, y.stride, x.rows, x.channels]);
       }
       channel += x.channels;
     }

@@ -13,3 +13,4 @@ export * from './reshape.js';
 export * from './resize.js';
 export * from './slice.js';
 export * from './softmax.js';
+export * from './transpose.js';

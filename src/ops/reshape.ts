@@ -14,6 +14,7 @@ export const reshapeOp = defineOperator<{ shape: Shape }>({
       throw new GhostkitError(`reshape: ${formatShape(x)} cannot become ${formatShape(shape)}`);
     return shape;
   },
+  quantization: ([x]) => x.quantization,
   reference: ([x]) => x.data,
   gradient: ([x], _, grad) => [reshape(grad, x.shape)],
   alias(value, to) {
@@ -28,6 +29,7 @@ export const reshapeOp = defineOperator<{ shape: Shape }>({
   },
   lower(value, to) {
     const [input] = value.inputs;
+    if (input.quantization) throw new GhostkitError('reshape: quantised pixels cannot be moved; dequantise them first');
     // Rank 4 is stored with its channels last: its row-major order is made, reshaped and stored again.
     const x = to.view(input);
     const y = to.view(value);

@@ -16,6 +16,7 @@ export const sliceOp = defineOperator<{ start: number; end: number }>({
     }
     return x.map((d, i) => (i === 1 ? end - start : d));
   },
+  quantization: ([x]) => x.quantization,
   reference([x], { attrs, shape }) {
     const inner = shape.slice(2).reduce((a, b) => a * b, 1);
     const length = shape[1] * inner;
@@ -45,8 +46,8 @@ export const sliceOp = defineOperator<{ start: number; end: number }>({
   lower(value, to) {
     const x = to.view(value.inputs[0]);
     const y = to.view(value);
-    const from = { buffer: x.buffer, offset: x.offset + value.attrs.start };
-    to.emit(Opcode.Copy, [from, x.stride, y, y.stride, y.rows, y.channels]);
+    const from = { ...x, offset: x.offset + value.attrs.start };
+    to.emit(x.bytes ? Opcode.Int8Copy : Opcode.Copy, [from, x.stride, y, y.stride, y.rows, y.channels]);
   },
   onnx(value, to) {
     const integers = (...v: number[]) => to.initializer([v.length], BigInt64Array.from(v, BigInt));

@@ -1,154 +1,143 @@
-import { readSafetensorsHeader, writeSafetensors } from '../formats/safetensors.js';
-import { messageOf } from '../formats/text.js';
+import { readSafetensorsHeader } from '../formats/safetensors.js';
 import { GhostkitError } from '../tensor/error.js';
-import { sizeOf, type Tensor } from '../tensor/tensor.js';
+import { checkProgram } from './check-program.js';
+import { Checksum, type CompiledHeader, parseCompiled, type Region } from './compiled-format.js';
 import { CompiledModel } from './compiled-model.js';
-import { Executor, MAX_THREADS, usableThreads } from './executor.js';
-import { imageBytes, type Program, type ProgramImage, type ProgramPort } from './program.js';
-
-// A compiled model is a safetensors file of two tensors, `program` and `weights`: one behind the other they are the image of the memory
-// from the program's address on, so loading one is reading it to where it runs. The rest of the program stands in the metadata.
-
-const FORMAT = 'ghostkit.program';
-/** Raised when a kernel's arguments or the memory's layout change. */
-const VERSION = 1;
-
-interface StoredProgram extends Program {
-  readonly version: number;
-  /** FNV-1a of the program's words: a damaged program must not run. */
-  readonly checksum: number;
-}
-
-/** The bytes of a compiled model's file. */
-export function encodeCompiled(
-  program: Program,
-  image: ProgramImage,
-  metadata: Readonly<Record<string, string>>,
-): Uint8Array {
-  const bytes = new ArrayBuffer(imageBytes(program));
-  new Int32Array(bytes).set(image.words);
-  for (const { address, data } of image.weights) new Float32Array(bytes, address - program.address).set(data);
-  const weightsAt = bytes.byteLength - program.memory.weights;
-  const words = new Int32Array(bytes, 0, weightsAt / 4);
-  const weights = new Float32Array(bytes, weightsAt);
-  const stored: StoredProgram = { ...program, version: VERSION, checksum: checksumOf(words) };
-  const tensors = new Map<string, Tensor>([
-    ['program', { dtype: 'int32', shape: [words.length], data: words }],
-    ['weights', { dtype: 'float32', shape: [weights.length], data: weights }],
-  ]);
-  return writeSafetensors(tensors, { metadata: { ...metadata, [FORMAT]: JSON.stringify(stored) } });
-}
+import { Executor, type FreshMemory, preloadKernels, usableThreads } from './executor.js';
+import { imageBytes } from './program.js';
 
 export interface LoadOptions {
-  /** Threads that share the work, at most those the model was compiled for (default 1). */
+  /** Threads that share the work, at most those the model was compiled for (default 1). One where memory cannot be shared. */
   readonly threads?: number;
+  /** `false` leaves out relaxed SIMD even where it is there. */
   readonly relaxed?: boolean;
+  /** Called while the file arrives with the bytes that are there and all that are expected. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Gives up the download. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadProgress {
+  readonly loaded: number;
+  readonly total: number;
+}
+
+/** A file whose header is at hand and whose data are read in order to where they are wanted. */
+export interface CompiledSource {
+  /** The start of the file, at least the whole header where there is one. */
+  readonly head: Uint8Array;
+  /** Fills `into` with the file's bytes from `from` on, which is where the last read ended; returns how many there were. */
+  read(into: Uint8Array, from: number): number | Promise<number>;
+  close?(): void;
 }
 
 /**
- * Loads a compiled model: the path or URL of a file, or its bytes. Throws a one-line GhostkitError for a file that is damaged, cut off or
- * of another version.
+ * Loads a compiled model: the path or URL of a file, or its bytes. The weights go to where they are used while they arrive.
+ *
+ * @throws GhostkitError of one line when there is no such file, or it is damaged, cut off, of another version or no compiled model.
  */
 export async function loadCompiled(
   source: string | URL | Uint8Array,
   options: LoadOptions = {},
 ): Promise<CompiledModel> {
-  if (source instanceof Uint8Array) return load({ head: source, read: (to) => copyOf(source, to) }, options);
-  const { openImage } = await import('./compiled-source.js');
-  let opened: ImageSource | undefined;
+  if (source instanceof Uint8Array) return loadCompiledBytes(source, options);
+  // Asked for at once, to arrive beside the model.
+  void preloadKernels({ threads: usableThreads(options.threads ?? 1), relaxed: options.relaxed });
+  const { openSource } = await import('./compiled-source.js');
+  let opened: CompiledSource | undefined;
   try {
-    opened = await openImage(source);
-    return await load(opened, options);
+    opened = await openSource(source, options.signal);
+    return await loadFrom(opened, options);
   } catch (error) {
-    if (error instanceof GhostkitError) throw new GhostkitError(`${String(source)}: ${error.message}`);
+    if (error instanceof GhostkitError)
+      throw new GhostkitError(`${String(source)}: ${error.message}`, { cause: error });
     throw error;
   } finally {
     opened?.close?.();
   }
 }
 
-/** A file whose header is at hand and whose data are read to where they are wanted. */
-export interface ImageSource {
-  /** The start of the file, at least the whole header. */
-  readonly head: Uint8Array;
-  /** Copies the file's bytes from `from` on into `target`; returns how many there were. */
-  read(target: { readonly into: Uint8Array; readonly from: number }): number | Promise<number>;
-  close?(): void;
+/** Like {@link loadCompiled}, for a file whose bytes are at hand. */
+export function loadCompiledBytes(bytes: Uint8Array, options: LoadOptions = {}): Promise<CompiledModel> {
+  const read: CompiledSource['read'] = (into, from) => {
+    const part = bytes.subarray(from, from + into.length);
+    into.set(part);
+    return part.length;
+  };
+  return loadFrom({ head: bytes, read }, options);
 }
 
-function copyOf(bytes: Uint8Array, { into, from }: { into: Uint8Array; from: number }): number {
-  const part = bytes.subarray(from, from + into.length);
-  into.set(part);
-  return part.length;
+/** What a file says before its data, and how long it is. */
+export function readCompiledHeader(head: Uint8Array): CompiledHeader & { dataStart: number; total: number } {
+  const parsed = readSafetensorsHeader(head);
+  const { dataStart, dataBytes } = parsed;
+  return { ...parseCompiled(parsed), dataStart, total: dataStart + dataBytes };
 }
 
-async function load(source: ImageSource, { threads = 1, relaxed }: LoadOptions): Promise<CompiledModel> {
-  const { metadata, dataStart, dataBytes } = readSafetensorsHeader(source.head);
-  const { [FORMAT]: text, ...rest } = metadata;
-  if (text === undefined) throw new GhostkitError('not a compiled model: it has no program; compile it first');
-  const program = parseProgram(text);
-  if (dataBytes !== imageBytes(program)) throw new GhostkitError('this compiled model is damaged: its sizes disagree');
-  const fill = async (memory: WebAssembly.Memory) => {
-    const into = new Uint8Array(memory.buffer, program.address, dataBytes);
-    const got = await source.read({ into, from: dataStart });
-    if (got !== dataBytes) throw new GhostkitError(`this compiled model is cut off: ${got} of ${dataBytes} bytes`);
-    const words = new Int32Array(memory.buffer, program.address, (dataBytes - program.memory.weights) / 4);
-    if (checksumOf(words) !== program.checksum) {
-      throw new GhostkitError('this compiled model is damaged: its program does not have its checksum');
+/** The complaint about a file that ends too early. */
+export const cutOff = (got: number, total: number) =>
+  new GhostkitError(`this compiled model is cut off: ${got} of ${total} bytes`);
+
+async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<CompiledModel> {
+  const { threads = 1, relaxed } = options;
+  const header = readCompiledHeader(source.head);
+  const { program, metadata } = header;
+  const fill = async (fresh: FreshMemory) => {
+    const sum = new Checksum().addText(header.text);
+    const scratch = program.address + imageBytes(program);
+    await readRegions(header, source, options, fresh.memory, ({ address, bytes, stored }, at) => {
+      addTo(sum, fresh, at, stored, scratch);
+      if (stored < bytes) fresh.kernels.widen(at, address, bytes / 4);
+    });
+    if (sum.digest() !== header.checksum) {
+      throw new GhostkitError('this compiled model is damaged: it does not have its checksum; get it again');
     }
+    checkProgram(program, new Int32Array(fresh.memory.buffer, program.address, program.wordCount));
   };
-  const executor = await Executor.create(program, fill, { threads: usableThreads(threads), relaxed });
-  return new CompiledModel(executor, rest);
+  const count = Math.min(usableThreads(threads), program.threads);
+  return new CompiledModel(await Executor.create(program, fill, { threads: count, relaxed }), metadata);
 }
 
-function parseProgram(text: string): StoredProgram {
-  const fail = (what: string): never => {
-    throw new GhostkitError(`this compiled model is damaged: ${what}`);
-  };
-  let stored: StoredProgram;
-  try {
-    stored = JSON.parse(text);
-  } catch (error) {
-    return fail(`its program is not JSON (${messageOf(error)})`);
-  }
-  if (typeof stored !== 'object' || stored === null) fail('its program is not an object');
-  if (stored.version !== VERSION) {
-    throw new GhostkitError(
-      `this compiled model has version ${stored.version}, this ghostkit reads version ${VERSION}; compile it again`,
-    );
-  }
-  const size = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
-  const { address, wordCount, memory, calls, inputs, outputs, threads, macs, checksum } = stored;
-  if (![address, wordCount, memory?.total, memory?.weights, memory?.activations, macs, checksum].every(size)) {
-    fail('a size is missing');
-  }
-  if (!size(threads) || threads < 1 || threads > MAX_THREADS) fail('its number of threads is out of range');
-  if (address % 64 !== 0 || address === 0 || memory.weights % 64 !== 0) fail('its memory is not aligned');
-  const end = address + imageBytes(stored);
-  if (end + memory.activations > memory.total) fail('its memory is too small');
-  const inMemory = (port: ProgramPort) =>
-    typeof port?.name === 'string' &&
-    Array.isArray(port.shape) &&
-    port.shape.every((d) => size(d) && d > 0) &&
-    size(port.address) &&
-    port.address % 4 === 0 &&
-    port.address >= end &&
-    port.address + sizeOf(port.shape) * 4 <= memory.total;
-  if (![inputs, outputs].every((ports) => Array.isArray(ports) && ports.length > 0 && ports.every(inMemory))) {
-    fail('an input or output lies outside its memory');
-  }
-  let last = -1;
-  const inOrder = (call: Program['calls'][number]) => {
-    const fits = size(call?.start) && call.start > last && call.start < wordCount && typeof call.label === 'string';
-    last = call?.start ?? 0;
-    return fits;
-  };
-  if (!Array.isArray(calls) || !calls.every(inOrder)) fail('its calls are not in order');
-  return stored;
+/** Adds memory to a checksum; `scratch` is a place for it that nobody uses yet. */
+function addTo(
+  { lanes }: Checksum,
+  { memory, kernels }: FreshMemory,
+  at: number,
+  bytes: number,
+  scratch: number,
+): void {
+  const shared = new Int32Array(memory.buffer, scratch, lanes.length);
+  shared.set(lanes);
+  kernels.checksum(at, bytes, scratch);
+  lanes.set(shared);
+  shared.fill(0);
 }
 
-function checksumOf(words: Int32Array): number {
-  let hash = 0x811c9dc5;
-  for (const word of words) hash = Math.imul(hash ^ word, 0x01000193);
-  return hash >>> 0;
+/** How much is read between two reports of progress. */
+const PIECE = 1 << 18;
+
+/** Reads every region to its place in memory; `done` is told where each stands as it was stored. */
+async function readRegions(
+  { regions, dataStart, total }: ReturnType<typeof readCompiledHeader>,
+  source: CompiledSource,
+  { onProgress }: LoadOptions,
+  { buffer }: WebAssembly.Memory,
+  done: (region: Region, at: number) => void,
+): Promise<void> {
+  let loaded = dataStart;
+  onProgress?.({ loaded, total });
+  for (const region of regions) {
+    const { address, bytes, from, stored } = region;
+    // At the end of the region: float16 is widened from its start on, and never overtakes what is yet to be read.
+    const at = address + bytes - stored;
+    const piece = onProgress ? PIECE : Math.max(1, stored);
+    for (let offset = 0; offset < stored; offset += piece) {
+      const into = new Uint8Array(buffer, at + offset, Math.min(piece, stored - offset));
+      const got = await source.read(into, dataStart + from + offset);
+      loaded += got;
+      if (got < into.length) throw cutOff(loaded, total);
+      onProgress?.({ loaded, total });
+    }
+    done(region, at);
+  }
 }

@@ -1,15 +1,24 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
 import { rowMajorOrder, storedOrder } from './layout.js';
-import { canShareMemory, compileWasm, hasRelaxedSimd, mayWait, startThread } from './platform.js';
+import { canShareMemory, compileWasm, hasRelaxedSimd, mayWait, requireSimd, startThread } from './platform.js';
 import { type Program, type ProgramImage, type ProgramPort, SYNC_ADDRESS } from './program.js';
 
 /** The builds of the kernels; which one runs is found out at load time. */
 export type KernelVariant = 'simd' | 'simd-threads' | 'relaxed' | 'relaxed-threads';
 
-interface Kernels {
+/** What a build of the kernels exports. */
+export interface Kernels {
   run(at: number, end: number, tid: number, threads: number, sync: number, mayWait: number): void;
   start(at: number, end: number, sync: number): void;
+  checksum(at: number, bytes: number, lanes: number): void;
+  widen(from: number, to: number, count: number): void;
+}
+
+/** Where an {@link Executor} is made ready: its fresh memory, and the kernels over it. */
+export interface FreshMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: Kernels;
 }
 
 const PAGE = 65536;
@@ -38,6 +47,33 @@ function loadKernels(variant: KernelVariant): Promise<WebAssembly.Module> {
     module.catch(() => modules.delete(variant));
   }
   return module;
+}
+
+async function variantFor({ threads, relaxed = true }: ExecutorOptions): Promise<KernelVariant> {
+  requireSimd();
+  const fast = relaxed && (await hasRelaxedSimd());
+  return `${fast ? 'relaxed' : 'simd'}${threads > 1 ? '-threads' : ''}`;
+}
+
+/** A build of the kernels that is loaded. */
+export interface LoadedKernels {
+  readonly variant: KernelVariant;
+  readonly module: WebAssembly.Module;
+}
+
+/** Loads the kernels that {@link Executor.create} will want; undefined when that fails, which is told there. */
+export async function preloadKernels(options: ExecutorOptions): Promise<LoadedKernels | undefined> {
+  try {
+    const variant = await variantFor(options);
+    return { variant, module: await loadKernels(variant) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Spares {@link Executor.create} to load kernels that another thread has loaded. */
+export function provideKernels({ variant, module }: LoadedKernels): void {
+  modules.set(variant, Promise.resolve(module));
 }
 
 /** The number of threads that `requested` amounts to here: one where memory cannot be shared. */
@@ -70,23 +106,23 @@ export class Executor {
   /** Makes a program ready; `fill` puts its image into the fresh memory. */
   static async create(
     program: Program,
-    fill: (memory: WebAssembly.Memory) => void | Promise<void>,
-    { threads, relaxed = true }: ExecutorOptions,
+    fill: (fresh: FreshMemory) => void | Promise<void>,
+    { threads, relaxed }: ExecutorOptions,
   ): Promise<Executor> {
     if (threads > program.threads) {
       throw new GhostkitError(`this model was compiled for at most ${program.threads} threads, asked for ${threads}`);
     }
-    const fast = relaxed && (await hasRelaxedSimd());
-    const variant: KernelVariant = `${fast ? 'relaxed' : 'simd'}${threads > 1 ? '-threads' : ''}`;
-    const module = await loadKernels(variant);
+    const variant = await variantFor({ threads, relaxed });
     const memory = allocate(program.memory.total, threads > 1);
-    await fill(memory);
+    const module = await loadKernels(variant);
     const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+    const kernels = exports as unknown as Kernels;
+    await fill({ memory, kernels });
     const helpers = Array.from({ length: threads - 1 }, (_, i) =>
       startThread({ module, memory, sync: SYNC_ADDRESS, tid: i + 1, threads }),
     );
     await Promise.all(helpers.map(async (helper) => (await helper).ready));
-    return new Executor(program, variant, threads, memory, exports as unknown as Kernels, mayWait() ? 1 : 0);
+    return new Executor(program, variant, threads, memory, kernels, mayWait() ? 1 : 0);
   }
 
   /** Writes the inputs, runs the program, but for the words of `skipped`, and copies the outputs out. Synchronous. */
@@ -180,10 +216,13 @@ export class Executor {
 }
 
 /** Fills a memory from an image at hand. */
-export function fillFrom(program: Program, { words, weights }: ProgramImage): (memory: WebAssembly.Memory) => void {
-  return ({ buffer }) => {
+export function fillFrom(program: Program, { words, weights }: ProgramImage): (fresh: FreshMemory) => void {
+  return ({ memory: { buffer } }) => {
     new Int32Array(buffer, program.address, words.length).set(words);
-    for (const { address, data } of weights) new Float32Array(buffer, address, data.length).set(data);
+    for (const { address, data } of weights) {
+      const { byteLength } = data;
+      new Uint8Array(buffer, address, byteLength).set(new Uint8Array(data.buffer, data.byteOffset, byteLength));
+    }
   };
 }
 

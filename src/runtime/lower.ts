@@ -1,8 +1,9 @@
 import { dataOf, inputOp, nameOf, type ParameterData, parameter, parameterOp } from '../graph/leaves.js';
-import type { Arg, Buffer, Lowering, Place, View } from '../graph/lowering.js';
+import type { Arg, Buffer, Lowering, Place, View, WeightData } from '../graph/lowering.js';
 import { type Graph, isOp, topological, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { concatOp } from '../ops/concat.js';
+import { quantizedView } from '../ops/quantized-view.js';
 import { rowsAndChannels } from '../ops/shapes.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Shape, sizeOf } from '../tensor/tensor.js';
@@ -55,6 +56,7 @@ class GraphLowerer implements Lowering {
   private readonly calls: Call[] = [];
   private readonly order: Value[];
   private zeroBuffer: { floats: number; data?: Float32Array } = { floats: 0 };
+  private readonly given = new Map<Value, Place>();
   private label = '';
 
   private readonly liveParameters: Set<ParameterData>;
@@ -101,7 +103,7 @@ class GraphLowerer implements Lowering {
         const { rows, channels } = rowsAndChannels(input.shape);
         const computed = input.op.lower && !input.op.alias;
         if (computed && !this.views.has(input)) {
-          this.place(input, { ...whole, offset: whole.offset + channel, rows, channels });
+          this.place(input, { ...whole, offset: whole.offset + channel, rows, channels, shared: true });
         }
         channel += channels;
       }
@@ -110,15 +112,11 @@ class GraphLowerer implements Lowering {
 
   private lowerInput(name: string, value: Value): Port {
     const buffer: Buffer = { floats: sizeOf(value.shape) };
-    this.label = `input ${name}`;
+    this.given.set(value, { buffer, offset: 0 });
     const rowMajor = value.shape.length !== 4 || value.shape[1] === 1 || value.shape[2] * value.shape[3] === 1;
     if (rowMajor) {
       const { rows, channels } = rowsAndChannels(value.shape);
       this.place(value, { buffer, offset: 0, rows, channels, stride: channels });
-    } else {
-      const [n, c, h, w] = value.shape;
-      const stored = this.view(value);
-      this.emit(Opcode.ToChannelsLast, [{ buffer, offset: 0 }, stored, stored.stride, n, c, h * w]);
     }
     return { name, shape: value.shape, place: { buffer, offset: 0 } };
   }
@@ -146,14 +144,32 @@ class GraphLowerer implements Lowering {
 
   view(value: Value): View {
     let view = this.views.get(value);
+    if (!view && value.quantization) {
+      view = quantizedView(value.shape);
+      this.views.set(value, view);
+    }
     if (!view) {
       const { rows, channels } = rowsAndChannels(value.shape);
       const data = dataOf(value);
       const buffer = data ? this.weights(storedOrder(value.shape, data)).buffer : { floats: rows * channels };
       view = { buffer, offset: 0, rows, channels, stride: channels };
       this.views.set(value, view);
+      if (isOp(value, inputOp)) this.turnInput(value, view);
     }
     return view;
+  }
+
+  asGiven(value: Value): Place | undefined {
+    return this.given.get(value);
+  }
+
+  /** Turns an image that the host gives as planes to channels last, once something wants it so. */
+  private turnInput(value: Value<{ name: string }>, view: View): void {
+    const [n, c, h, w] = value.shape;
+    const { label } = this;
+    this.label = `input ${value.attrs.name}`;
+    this.emit(Opcode.ToChannelsLast, [this.given.get(value) as Place, view, view.stride, n, c, h * w]);
+    this.label = label;
   }
 
   place(value: Value, view: View): void {
@@ -167,8 +183,8 @@ class GraphLowerer implements Lowering {
     return data;
   }
 
-  weights(data: Float32Array): Place {
-    return { buffer: { floats: data.length + VECTOR_SLACK, data }, offset: 0 };
+  weights(data: WeightData): Place {
+    return { buffer: { floats: Math.ceil(data.byteLength / 4) + VECTOR_SLACK, data }, offset: 0 };
   }
 
   zeros(floats: number): Place {

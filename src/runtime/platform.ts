@@ -1,3 +1,4 @@
+import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 
 // What differs between Node and a browser: where a file of the package is read from, how a thread is started, which flags there are.
@@ -13,9 +14,21 @@ export async function compileWasm(url: URL): Promise<WebAssembly.Module> {
     const { readFile } = await node<typeof import('node:fs/promises')>('fs/promises');
     return WebAssembly.compile(await readFile(url));
   }
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url.href}: ${response.status} ${response.statusText}`);
-  return WebAssembly.compile(await response.arrayBuffer());
+  try {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`.trim());
+    const type = response.headers.get('content-type') ?? '';
+    if (/^text\/html/i.test(type)) throw new Error('there is a web page');
+    // Compiled while it arrives, where the server says what it is.
+    if (type.startsWith('application/wasm')) return await WebAssembly.compileStreaming(response);
+    return await WebAssembly.compile(await response.arrayBuffer());
+  } catch (error) {
+    const why = messageOf(error);
+    const hint = /Content Security Policy|unsafe-eval|blocked by CSP/i.test(why)
+      ? "the page's Content-Security-Policy has to allow 'wasm-unsafe-eval' in script-src"
+      : 'are the files of ghostkit served beside its script?';
+    throw new GhostkitError(`the kernels cannot be loaded from ${url.href} (${why}); ${hint}`, { cause: error });
+  }
 }
 
 /** A file that is open for reading. */
@@ -67,6 +80,20 @@ export function mayWait(): boolean {
   return isNode || typeof (globalThis as { document?: unknown }).document === 'undefined';
 }
 
+/** A module whose validation asks for `i8x16.splat` and `i8x16.popcnt`, which is of the last that SIMD was given. */
+const simdProbe = Uint8Array.of(
+  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
+  ...[10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11],
+);
+
+/** Throws a {@link GhostkitError} where WebAssembly or its SIMD is missing. */
+export function requireSimd(): void {
+  if (typeof WebAssembly === 'object' && WebAssembly.validate(simdProbe)) return;
+  throw new GhostkitError(
+    'there is no WebAssembly SIMD here; it is in Chrome and Edge from 91, Firefox from 89, Safari from 16.4',
+  );
+}
+
 /** A module whose validation asks for `i8x16.relaxed_swizzle`. */
 const relaxedProbe = Uint8Array.of(
   ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
@@ -103,7 +130,13 @@ export async function startThread(data: unknown): Promise<Thread> {
   const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
   const ready = new Promise<void>((resolve, reject) => {
     worker.onmessage = () => resolve();
-    worker.onerror = (event) => reject(new Error(event.message));
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const why = event.message || 'its script is missing or may not run';
+      reject(
+        new GhostkitError(`a thread cannot be started (${why}); is worker.js served beside the script of ghostkit?`),
+      );
+    };
   });
   worker.postMessage(data);
   return { ready };

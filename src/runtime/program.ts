@@ -1,4 +1,4 @@
-import type { Arg, Buffer } from '../graph/lowering.js';
+import type { Arg, Buffer, WeightData } from '../graph/lowering.js';
 import { CallFlag } from '../kernels/opcodes.js';
 import type { Shape } from '../tensor/tensor.js';
 import type { LoweredGraph, Port } from './lower.js';
@@ -33,7 +33,7 @@ export interface Program {
 /** What stands in memory before the first run, from the program's address to the end of the weights. */
 export interface ProgramImage {
   readonly words: Int32Array;
-  readonly weights: readonly { readonly address: number; readonly data: Float32Array }[];
+  readonly weights: readonly { readonly address: number; readonly data: WeightData }[];
 }
 
 /** The threads' meeting place stands at the first cache line behind the null page. */
@@ -51,7 +51,8 @@ export function assemble(
   { threads, macs }: { threads: number; macs: number },
 ): { program: Program; image: ProgramImage } {
   const lifetimes = lifetimesOf(lowered);
-  const constants = [...lifetimes.keys()].filter((buffer) => buffer.data);
+  // What is stored in one type stands together.
+  const constants = [...lifetimes.keys()].filter((buffer) => buffer.data).sort((a, b) => typeOrder(a) - typeOrder(b));
   const length = lowered.calls.reduce((n, call) => n + 2 + call.args.length, 0);
 
   const addresses = new Map<Buffer, number>();
@@ -86,10 +87,12 @@ export function assemble(
   };
   const weights = constants.map((buffer) => ({
     address: addressOf(addresses, buffer),
-    data: buffer.data as Float32Array,
+    data: buffer.data as WeightData,
   }));
   return { program, image: { words, weights } };
 }
+
+const typeOrder = ({ data }: Buffer) => (data instanceof Float32Array ? 0 : data instanceof Int32Array ? 1 : 2);
 
 function lifetimesOf({ calls, inputs, outputs, state }: LoweredGraph): Map<Buffer, Lifetime> {
   const lifetimes = new Map<Buffer, Lifetime>();
@@ -123,7 +126,7 @@ function encode({ calls }: LoweredGraph, addresses: ReadonlyMap<Buffer, number>,
   const put = (arg: Arg) => {
     if (typeof arg === 'number') words[at++] = arg;
     else if ('float' in arg) floats[at++] = arg.float;
-    else words[at++] = addressOf(addresses, arg.buffer) + arg.offset * 4;
+    else words[at++] = addressOf(addresses, arg.buffer) + arg.offset * (arg.bytes ?? 4);
   };
   for (const { opcode, args, label, alone } of calls) {
     starts.push({ start: at, label });

@@ -1,5 +1,5 @@
 import type { Loader } from '../data/loader/loader.js';
-import type { CompiledModel } from '../runtime/compiled-model.js';
+import type { Runner } from '../runtime/runner.js';
 import { GhostkitError } from '../tensor/error.js';
 import { Evaluation } from './metrics.js';
 
@@ -16,12 +16,12 @@ export interface EvaluateOptions {
 }
 
 /**
- * Runs a compiled model, made for the loader's batches, over all pictures of a loader for evaluation.
+ * Runs a compiled model, or what else runs a network, made for the loader's batches, over all pictures of a loader for evaluation.
  *
  * @throws GhostkitError when none of the pictures can be read.
  */
 export async function evaluate(
-  net: CompiledModel,
+  net: Pick<Runner, 'outputs' | 'run'>,
   loader: Loader,
   { signal, onProgress, classOf }: EvaluateOptions = {},
 ): Promise<Evaluation | undefined> {
@@ -30,7 +30,7 @@ export async function evaluate(
   for await (const { images, labels, indices, count } of loader.epoch(0)) {
     if (signal?.aborted) return undefined;
     const truths = classOf ? labels.map((label) => (label < 0 ? label : classOf[label])) : labels;
-    if (count > 0) evaluation.add(net.run({ image: images }).logits.data, truths, indices, count);
+    if (count > 0) evaluation.add((await net.run({ image: images })).logits.data, truths, indices, count);
     done += loader.options.batchSize;
     onProgress?.(Math.min(done, loader.dataset.length), loader.dataset.length);
   }

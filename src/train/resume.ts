@@ -4,8 +4,18 @@ import type { TrainingProgress } from './checkpoint.js';
 import type { TrainConfig } from './config.js';
 import type { TrainingData } from './training-data.js';
 
-/** What may be another in a resumed training: nothing of it changes what comes out. */
-const FREE = ['data', 'threads', 'workers', 'cacheMB', 'saveEverySteps', 'saveEverySeconds', 'output', 'resume'];
+/** What may be another in a resumed training: nothing of it changes what comes out, but for the epochs, of which there may be more. */
+const FREE = [
+  'epochs',
+  'data',
+  'threads',
+  'workers',
+  'cacheMB',
+  'saveEverySteps',
+  'saveEverySeconds',
+  'output',
+  'resume',
+];
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -48,6 +58,10 @@ export function checkResumable(
   const { model } = progress.config;
   if (model !== config.model) {
     fail(`this is a checkpoint of ${model}, not of ${config.model}; train that in a folder of its own`);
+  }
+  const { epochs } = progress.config;
+  if (config.epochs < epochs) {
+    fail(`it was begun with ${epochs} epochs; a training can be made longer, not shorter`);
   }
   const found = difference(progress.config, config, '');
   if (found) {

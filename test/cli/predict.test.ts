@@ -150,14 +150,22 @@ describe('predict', () => {
     vi.unstubAllEnvs();
   });
 
-  it('knows an unknown model and a forgotten one', async () => {
+  it('takes the weights that come with it when none are named', async () => {
+    const { code, out, err } = await run('predict', '--json', at('photo.jpg'));
+    expect([code, err]).toEqual([0, '']);
+    const { model, form, preprocessing, predictions } = JSON.parse(out);
+    expect([model, form, preprocessing.size]).toEqual(['repghostnet_050', 'training', 64]);
+    expect(predictions[0].top).toHaveLength(5);
+    expect(predictions[0].top[0].label).toMatch(/[a-z]/);
+  });
+
+  it('knows an unknown model', async () => {
     expect(await failure(1, 'predict', 'repgostnet_100', at('photo.jpg'))).toBe(
       'unknown model repgostnet_100; did you mean repghostnet_100?',
     );
     expect(await failure(1, 'predict', 'bananas', at('photo.jpg'))).toBe(
       'unknown model bananas; ghostkit models lists them',
     );
-    expect(await failure(2, 'predict', at('photo.jpg'))).toContain('is no model; name one before the pictures');
     expect(await failure(2, 'predict', 'ghostnet_100', '--weights', weights)).toBe('no picture is given');
   });
 

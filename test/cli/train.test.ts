@@ -131,7 +131,7 @@ describe('bad input', () => {
     expect(await failure(1, ...few('--batch', '64'))).toContain('the batch size is 64, but there are only 15 pictures');
     expect(await failure(1, 'train', at('none'), '-o', at('bad'))).toContain('there is no such folder or file');
     expect(await failure(2, 'train', '-o', at('bad'))).toContain('name the folder or tar file with the pictures');
-    expect(await failure(2, 'finetune', at('few'), '-o', at('bad'))).toContain('--weights FILE');
+    expect(await failure(2, 'finetune', '-o', at('bad'))).toContain('name the folder or tar file with the pictures');
     expect(await failure(1, 'eval', at('few'), '--weights', at('none'))).toContain('there is no such file');
     await writeFile(at('bad.json'), '{"epochs": 3,}');
     expect(await failure(1, ...few('--config', at('bad.json')))).toContain(

@@ -261,6 +261,14 @@ const reshape = (sizes: Sizes) =>
       return { operands: { x: { shape: a } }, build: ({ x }) => ops.reshape(x, b) };
     });
 
+const transpose = (sizes: Sizes) =>
+  fc.tuple(image(sizes), fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }), fc.boolean()).map(
+    ([shape, order, flat]): Case => ({
+      operands: { x: { shape: flat ? shape.slice(0, 2) : shape } },
+      build: ({ x }) => ops.transpose(x, flat ? [1, 0] : order),
+    }),
+  );
+
 const softmax = (sizes: Sizes) =>
   imageOrRows(sizes).map(
     (shape): Case => ({ operands: { x: { shape, of: (v) => 3 * v } }, build: ({ x }) => ops.softmax(x) }),
@@ -306,6 +314,7 @@ export function differentiable(sizes: Sizes): Readonly<Record<string, fc.Arbitra
       operands: { x: { shape } },
       build: ({ x }) => broadcastTo(x, to, -0.5),
     })),
+    transpose: transpose(sizes),
     softmax: softmax(sizes),
     'cross-entropy': loss(sizes),
     'dropout, not training': image(sizes).map((shape) => ({

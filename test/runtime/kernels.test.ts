@@ -243,6 +243,20 @@ describe('the kernels agree with the definitions in double precision', () => {
     );
   });
 
+  it('transposes, of what is stored in any way', async () => {
+    const x = input('x', [2, 6, 4, 5]);
+    const part = ops.slice(x, 1, 5);
+    const rows = ops.flatten(x);
+    const outputs = {
+      last: ops.transpose(x, [0, 2, 3, 1]),
+      all: ops.transpose(part, [3, 1, 0, 2]),
+      matrix: ops.transpose(ops.slice(rows, 3, 50), [1, 0]),
+      three: ops.transpose(ops.reshape(x, [12, 4, 5]), [2, 0, 1]),
+      joined: ops.concat([ops.transpose(x, [0, 2, 1, 3]), ops.relu(ops.transpose(x, [0, 2, 1, 3]))]),
+    };
+    expect(await executorError({ inputs: { x }, outputs })).toBeLessThan(bound);
+  });
+
   it('reshape keeps the row-major order whatever the stored layout', async () => {
     const x = input('x', [2, 6, 4, 5]);
     const part = ops.slice(x, 1, 5);

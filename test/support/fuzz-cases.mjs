@@ -13,7 +13,7 @@ import {
   zipCheckpoint,
 } from './checkpoint-files.mjs';
 
-class Random {
+export class Random {
   constructor(seed, index) {
     this.state = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca77)) >>> 0;
   }
@@ -36,7 +36,7 @@ class Random {
   }
 }
 
-const NUMBERS = [
+export const NUMBERS = [
   0,
   1,
   2,
@@ -110,7 +110,7 @@ const SMALL = [
   pickles.training,
 ];
 
-function mutate(random, original, others) {
+export function mutate(random, original, others) {
   let bytes = Buffer.from(original);
   const times = 1 + random.below(random.below(4) === 0 ? 16 : 3);
   for (let i = 0; i < times && bytes.length; i++) bytes = mutateOnce(random, bytes, others);
@@ -250,14 +250,21 @@ export function fuzzCase(seed, index, bases) {
  *
  * @returns What was wrong, or undefined; and whether it ended in tensors.
  */
-export async function tryCase({ parseCheckpoint, GhostkitError }, bytes, index) {
-  try {
+export function tryCase({ parseCheckpoint, GhostkitError }, bytes, index) {
+  return outcomeOf(GhostkitError, async () => {
     const { state } = await parseCheckpoint(bytes, { prefer: [undefined, 'ema', 'model'][index % 3] });
     for (const [name, t] of state) {
       const elements = t.shape.reduce((n, d) => n * d, 1);
-      if (t.data.length !== elements) return { read: true, wrong: `${name}: ${t.data.length} elements of ${t.shape}` };
+      if (t.data.length !== elements) return `${name}: ${t.data.length} elements of ${t.shape}`;
     }
-    return { read: true };
+    return undefined;
+  });
+}
+
+/** The rule for any reader: `read` ends (with what is wrong with its result, if anything), or throws a GhostkitError of one line. */
+export async function outcomeOf(GhostkitError, read) {
+  try {
+    return { read: true, wrong: await read() };
   } catch (error) {
     if (!(error instanceof GhostkitError))
       return { read: false, wrong: `not a GhostkitError: ${error?.stack ?? error}` };

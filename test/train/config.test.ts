@@ -66,7 +66,7 @@ describe('a configuration', () => {
       mixing: { mixup: 0, cutmix: 1, probability: 1, switchProbability: 0.5, offEpochs: 0 },
       augmentation: { erasing: { probability: 0.3, mode: 'pixel' }, crop: { kind: 'padded' } },
     });
-    expect(resolveConfig([{ recipe: 'cifar10' }], 'tiny-imagenet').inputSize).toBe(64);
+    expect(resolveConfig([{ recipe: 'cifar10' }], 'tiny-imagenet').inputSize).toBe(48);
   });
 
   it('drops the settings of another kind', () => {

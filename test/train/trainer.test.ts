@@ -133,6 +133,28 @@ describe('train', () => {
     );
   });
 
+  it('is made longer, behind its end too, but not shorter', async () => {
+    const schedule = {
+      kind: 'cosine',
+      per: 'step',
+      minLr: 0,
+      warmupEpochs: 0,
+      warmupLr: 0,
+      warmupFirst: false,
+    } as const;
+    const config = configFor('longer', { epochs: 2, resume: true, schedule });
+    const { metrics: short } = await train(config, { data });
+    const { finished, epochs, metrics } = await train({ ...config, epochs: 4 }, { data });
+    expect([finished, epochs]).toEqual([true, 4]);
+    expect(metrics.slice(0, 2)).toEqual(short);
+    // The rate has gone up again, to where it would be.
+    expect(metrics[2].lr).toBeGreaterThan(metrics[1].lr);
+    expect(metrics[3].lr).toBeLessThan(metrics[2].lr);
+    await expect(train({ ...config, epochs: 3 }, { data })).rejects.toThrow(
+      'it was begun with 4 epochs; a training can be made longer, not shorter',
+    );
+  });
+
   it('says when a batch does not fit into memory', async () => {
     const big = configFor('big', { inputSize: 2048, batchSize: 12 });
     await expect(train(big, { data })).rejects.toThrow(

@@ -1,5 +1,5 @@
 import { PbfWriter } from 'pbf';
-import type { OnnxAttribute } from '../../graph/onnx-builder.js';
+import type { OnnxAttribute, OnnxData } from '../../graph/onnx-builder.js';
 import * as proto from './schema.js';
 
 export interface OnnxNode {
@@ -13,7 +13,9 @@ export interface OnnxNode {
 export interface OnnxTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly data: Float32Array | BigInt64Array;
+  readonly data: OnnxData;
+  /** The file that has the data instead of this one: their order in it is its affair. */
+  readonly external?: string;
 }
 
 /** A graph's input or output; a dimension is a size or the name of one that is not fixed. */
@@ -97,11 +99,21 @@ function writeAttribute([name, value]: [string, OnnxAttribute], pbf: PbfWriter):
   }
 }
 
-function writeTensor({ name, shape, data }: OnnxTensor, pbf: PbfWriter): void {
+function typeOf(data: OnnxData): number {
+  if (data instanceof Float32Array) return proto.DataType.FLOAT;
+  if (data instanceof Int8Array) return proto.DataType.INT8;
+  return data instanceof Int32Array ? proto.DataType.INT32 : proto.DataType.INT64;
+}
+
+function writeTensor({ name, shape, data, external }: OnnxTensor, pbf: PbfWriter): void {
   for (const d of shape) pbf.writeVarintField(proto.TensorProto.dims, d);
-  const type = data instanceof Float32Array ? proto.DataType.FLOAT : proto.DataType.INT64;
-  pbf.writeVarintField(proto.TensorProto.data_type, type);
+  pbf.writeVarintField(proto.TensorProto.data_type, typeOf(data));
   pbf.writeStringField(proto.TensorProto.name, name);
+  if (external !== undefined) {
+    pbf.writeMessage(proto.TensorProto.external_data, writeEntry, ['location', external]);
+    pbf.writeVarintField(proto.TensorProto.data_location, proto.DataLocation.EXTERNAL);
+    return;
+  }
   // The format is little-endian, as is every machine with a JavaScript engine and SIMD.
   pbf.writeBytesField(proto.TensorProto.raw_data, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }

@@ -1,5 +1,6 @@
-import { dataOf, inputOp, nameOf } from '../../graph/leaves.js';
-import type { OnnxAttribute, OnnxBuilder } from '../../graph/onnx-builder.js';
+import { dataOf, inputOp, nameOf, parameterOp } from '../../graph/leaves.js';
+import type { OnnxAttribute, OnnxBuilder, OnnxData } from '../../graph/onnx-builder.js';
+import type { Quantization } from '../../graph/quantization.js';
 import { type Graph, isOp, type Value, valuesOf } from '../../graph/value.js';
 import { GhostkitError } from '../../tensor/error.js';
 import { batchedValues } from './batch.js';
@@ -16,6 +17,8 @@ export interface OnnxExportOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Leaves the first dimension of inputs and outputs open (`N`). Throws when the graph depends on its batch size. */
   readonly dynamicBatch?: boolean;
+  /** Leaves the data of parameters out and says that they are in the file of this name: the structure without its weights. */
+  readonly weightsIn?: string;
 }
 
 /**
@@ -24,14 +27,14 @@ export interface OnnxExportOptions {
  */
 export function exportOnnx(
   graph: Graph,
-  { name = 'ghostkit', metadata = {}, dynamicBatch = false }: OnnxExportOptions = {},
+  { name = 'ghostkit', metadata = {}, dynamicBatch = false, weightsIn }: OnnxExportOptions = {},
 ): Uint8Array {
   const batched = dynamicBatch ? batchedValues(graph) : undefined;
   const info = ([key, value]: [string, Value]): OnnxValueInfo => ({
     name: key,
     shape: batched?.has(value) ? ['N', ...value.shape.slice(1)] : value.shape,
   });
-  const exporter = new Exporter(graph);
+  const exporter = new Exporter(graph, weightsIn);
   for (const value of valuesOf(graph)) exporter.add(value);
   return encodeModel({
     name,
@@ -54,10 +57,16 @@ class Exporter implements OnnxBuilder {
   private readonly results = new Map<Value, string>();
   private readonly names = new Names();
   private readonly small = new Map<string, string>();
+  /** Names of parameters and constants that have not been needed yet. */
+  private readonly reserved = new Set<string>();
+  private readonly leaves = new Map<Value, string>();
   /** Names the nodes of the value that is being added. */
   private scope = '';
 
-  constructor(graph: Graph) {
+  constructor(
+    graph: Graph,
+    private readonly weightsIn?: string,
+  ) {
     for (const key of [...Object.keys(graph.inputs), ...Object.keys(graph.outputs)]) {
       if (this.names.unique(key) !== key) {
         throw new GhostkitError(`ONNX: "${key}" is the name of an input and of an output; rename one of them`);
@@ -68,21 +77,48 @@ class Exporter implements OnnxBuilder {
 
   add(value: Value): void {
     if (this.results.has(value)) return;
-    const data = dataOf(value);
-    if (data) {
-      this.results.set(value, this.store(this.names.unique(nameOf(value) ?? value.op.name), value.shape, data));
+    if (dataOf(value)) {
+      const name = this.names.unique(nameOf(value) ?? value.op.name);
+      this.leaves.set(value, name);
+      this.reserved.add(name);
     } else if (isOp(value, inputOp)) {
       throw new GhostkitError(`ONNX: the graph reads "${value.attrs.name}", which is not among its inputs`);
     } else if (value.op.onnx) {
       this.scope = scopeOf(value);
-      this.results.set(value, value.op.onnx(value, this));
+      const result = value.op.onnx(value, this);
+      this.results.set(value, value.quantization ? this.quantized(result, value.quantization) : result);
     } else {
       throw new GhostkitError(`ONNX: the operator ${value.op.name} has no ONNX form`);
     }
   }
 
   name(value: Value): string {
-    return this.results.get(value) as string;
+    const known = this.results.get(value);
+    if (known !== undefined) return known;
+    // A parameter or a constant that something reads as it is: only then it is stored.
+    const outside = this.weightsIn !== undefined && isOp(value, parameterOp);
+    const data = outside ? new Float32Array(0) : (dataOf(value) as Float32Array);
+    const name = this.take(this.nameFor(value));
+    this.results.set(value, this.store(name, value.shape, data, outside ? this.weightsIn : undefined));
+    return name;
+  }
+
+  nameFor(value: Value): string {
+    return this.leaves.get(value) ?? value.op.name;
+  }
+
+  /** A leaf's own name the first time, then others. */
+  private take(name: string): string {
+    return this.reserved.delete(name) ? name : this.names.unique(name);
+  }
+
+  /** The nodes that round a result to its quantisation; what reads it sees floats again. */
+  private quantized(result: string, { scale, zeroPoint, low }: Quantization): string {
+    // What is above the range saturates with the type. So does what is below, where the range begins with the type or a ReLU at zero.
+    const least = Float32Array.of(Math.fround(scale * (low - zeroPoint)));
+    const x = low > -128 && zeroPoint > low ? this.node('Clip', [result, this.initializer([], least)]) : result;
+    const by = [this.initializer([], Float32Array.of(scale)), this.initializer([], Int8Array.of(zeroPoint))];
+    return this.node('DequantizeLinear', [this.node('QuantizeLinear', [x, ...by]), ...by]);
   }
 
   node(opType: string, inputs: readonly string[], attributes: Readonly<Record<string, OnnxAttribute>> = {}): string {
@@ -91,7 +127,8 @@ class Exporter implements OnnxBuilder {
     return output;
   }
 
-  initializer(shape: readonly number[], data: Float32Array | BigInt64Array): string {
+  initializer(shape: readonly number[], data: OnnxData, name?: string): string {
+    if (name !== undefined) return this.store(this.take(name), shape, data);
     const store = () => this.store(this.names.unique('constant'), shape, data);
     if (data.length > SHARED_ELEMENTS) return store();
     const key = `${data.constructor.name} ${shape} ${data}`;
@@ -119,8 +156,8 @@ class Exporter implements OnnxBuilder {
     }));
   }
 
-  private store(name: string, shape: readonly number[], data: Float32Array | BigInt64Array): string {
-    this.initializers.push({ name, shape, data });
+  private store(name: string, shape: readonly number[], data: OnnxTensor['data'], external?: string): string {
+    this.initializers.push({ name, shape, data, external });
     return name;
   }
 }

@@ -94,6 +94,8 @@ const cases: Record<string, [Shape, (x: Value) => Value]> = {
   'reshape of vectors to images': [[2, 24], (x) => ops.reshape(x, [2, 4, 3, 2])],
   'reshape over the batch': [image, (x) => ops.reshape(x, [4, 3, 9, 7])],
   'reshape to a number': [[1, 1], (x) => ops.reshape(x, [])],
+  transpose: [image, (x) => ops.transpose(x, [2, 0, 3, 1])],
+  'transpose of a matrix': [[3, 11], (x) => ops.transpose(x, [1, 0])],
   softmax: [[3, 11], ops.softmax],
   'softmax over channels': [image, ops.softmax],
   'instance norm': [image, (x) => ops.instanceNorm(x)],

@@ -1,0 +1,7 @@
+import { load } from 'ghostkit/web';
+import { answered, image } from './start.mjs';
+
+const { model: url, worker } = Object.fromEntries(new URLSearchParams(location.search));
+const model = await load(`/${url}`, { threads: 1, worker: worker === 'true' });
+const { logits } = await model.run(image());
+answered(logits.data);

@@ -1,0 +1,89 @@
+import { preprocessingMetadata } from '../data/preprocessing.js';
+import type { Preprocessing } from '../data/transform.js';
+import { writeFileAtomic } from '../formats/atomic.js';
+import { METADATA } from '../formats/metadata.js';
+import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
+import { compileGraphToBytes, compileToBytes } from '../nn/compile.js';
+import type { Classifier } from '../nn/trace.js';
+import { quantizeModel } from '../quantize/quantize.js';
+import type { QuantizedModel } from '../quantize/types.js';
+import { GhostkitError } from '../tensor/error.js';
+import { readCalibration } from './calibration.js';
+import { UsageError } from './errors.js';
+import { preprocessingFor } from './model-source.js';
+import { formatBytes, type Io, printJson } from './output.js';
+import { packageVersion } from './package-version.js';
+import { progress } from './progress.js';
+import { machineSettings } from './training-options.js';
+
+/** What pages have of several threads ends about here, and every one of them needs its own working memory. */
+const THREADS = 4;
+
+export interface CompiledOptions {
+  readonly size?: number;
+  readonly threads?: number;
+  readonly half?: boolean;
+  readonly int8?: boolean;
+  /** A folder of pictures that int8 is calibrated on. */
+  readonly calibrate?: string;
+  readonly json?: boolean;
+}
+
+/** Writes a network as a compiled model for one picture at a time: program, packed weights, preprocessing and labels. */
+export async function writeCompiled(
+  io: Io,
+  output: string,
+  loaded: LoadedModel,
+  options: CompiledOptions,
+): Promise<void> {
+  const { size, threads = THREADS, half, json } = options;
+  const { model } = loaded;
+  const preprocessing = preprocessingFor(loaded, { size });
+  const floats = half ? 'float16' : 'float32';
+  const input = [1, model.inChannels, preprocessing.size, preprocessing.size];
+  const metadata = {
+    ...metadataOf({ ...loaded, form: 'deploy' }),
+    ...preprocessingMetadata(preprocessing),
+    [METADATA.version]: packageVersion(),
+  };
+  const quantized = options.int8 ? await quantize(io, model, preprocessing, options) : undefined;
+  const bytes = quantized
+    ? compileGraphToBytes(quantized.graph, { deploy: false, threads, floats }, metadata)
+    : compileToBytes(model, { input, threads, floats }, metadata);
+  await writeFileAtomic(output, bytes);
+  if (json) {
+    const described = { name: loaded.entry.name, ...loaded.options, form: 'deploy' };
+    const weights = { floats, layers: quantized?.layers };
+    printJson(io, { path: output, bytes: bytes.length, compiled: true, input, threads, ...weights, model: described });
+    return;
+  }
+  const picture = `${preprocessing.size} x ${preprocessing.size} pixels`;
+  const inFloat = quantized?.layers.filter(({ precision }) => precision !== 'int8').length;
+  const int8 = quantized && `, ${quantized.layers.length} layers in 8 bits${inFloat ? ` but for ${inFloat}` : ''}`;
+  const weights = `${int8 ?? ''}${half ? `, ${int8 ? 'other ' : ''}weights in 16 bits` : ''}`;
+  io.out.write(`${output}: ${titleOf(loaded)}, compiled for ${picture}${weights}, ${formatBytes(bytes.length)}\n`);
+}
+
+/** The network in 8 bits, for one picture at a time. */
+async function quantize(
+  io: Io,
+  model: Classifier,
+  preprocessing: Preprocessing,
+  { calibrate }: CompiledOptions,
+): Promise<QuantizedModel> {
+  if (calibrate === undefined) throw new UsageError('--int8 needs pictures to calibrate on: --calibrate FOLDER');
+  if (model.inChannels !== 3) {
+    throw new GhostkitError(`the model takes ${model.inChannels} channels, pictures to calibrate on have 3`);
+  }
+  const calibration = await readCalibration(io, calibrate, preprocessing);
+  const bar = progress(io.err, 'percent quantised', 100);
+  try {
+    return await quantizeModel(model, {
+      calibration,
+      threads: machineSettings().threads,
+      onProgress: (done) => bar.update(Math.round(100 * done)),
+    });
+  } finally {
+    bar.clear();
+  }
+}

@@ -1,0 +1,40 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Preprocessing } from '../data/transform.js';
+
+/** How pictures are prepared, where a person says so. */
+export type PreparationOptions = Partial<Pick<Preprocessing, 'size' | 'interpolation' | 'mean' | 'std'>>;
+
+/** Adds the options for networks whose file does not say what was subtracted from their pictures. */
+export function withPreparation(command: Command): Command {
+  return command
+    .option(
+      '--mean <r,g,b>',
+      'subtracted from pixels of 0 to 1 (default: as it was trained, else as on ImageNet)',
+      triple,
+    )
+    .option('--std <r,g,b>', 'divided by after that', deviations);
+}
+
+/** What is asked for, in place of what is known. */
+export function prepared(known: Preprocessing, { size, interpolation, mean, std }: PreparationOptions): Preprocessing {
+  return {
+    ...known,
+    size: size ?? known.size,
+    interpolation: interpolation ?? known.interpolation,
+    mean: mean ?? known.mean,
+    std: std ?? known.std,
+  };
+}
+
+function triple(text: string): [number, number, number] {
+  const numbers = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (numbers.length !== 3 || !numbers.every(Number.isFinite))
+    throw new InvalidArgumentError('It must be three numbers.');
+  return [numbers[0], numbers[1], numbers[2]];
+}
+
+function deviations(text: string): [number, number, number] {
+  const numbers = triple(text);
+  if (numbers.some((v) => v <= 0)) throw new InvalidArgumentError('They must be positive.');
+  return numbers;
+}

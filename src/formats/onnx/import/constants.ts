@@ -1,0 +1,296 @@
+import { broadcastShapes } from '../../../ops/shapes.js';
+import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
+import * as proto from '../schema.js';
+import { isReal, numbersOf, type TensorProto } from '../tensor.js';
+import { broadcasted, permuted, rowMajorStrides, sliceRange } from './arrays.js';
+import type { Node } from './node.js';
+import { flattened, reshapeTarget, squeezed, unsqueezed } from './shape-rules.js';
+import { Known, type Tensor } from './tensors.js';
+
+// What is computed while importing: exporters write shapes as small programs, and leave some of the arithmetic on weights to the reader.
+
+type Fold = (node: Node) => Known;
+
+/** A result of `shape`; `numbers` is called when the first one needs them. */
+function computed(node: Node, shape: Shape, real: boolean, numbers: () => Float64Array): Known {
+  if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0)) node.fail(`its result would be ${formatShape(shape)}`);
+  node.spend(sizeOf(shape) + 1);
+  // Whatever it is made of is computed first, so that a long chain needs no deep stack.
+  for (const input of node.inputs) if (input instanceof Known) input.settle();
+  return Known.computed(node.result, shape, real, numbers);
+}
+
+const operands = (node: Node, count: number) => Array.from({ length: count }, (_, i) => node.known(i, `input ${i}`));
+
+const elementwise =
+  (f: (v: number) => number, real?: boolean): Fold =>
+  (node) => {
+    const [x] = operands(node, 1);
+    return computed(node, x.shape, real ?? x.real, () => x.numbers().map(f));
+  };
+
+/** Integers divide as they do in C. */
+const divide = (real: boolean) => (a: number, b: number) => (real ? a / b : Math.trunc(a / b) || 0);
+
+const arithmetic =
+  (f: (real: boolean) => (a: number, b: number) => number, real?: boolean): Fold =>
+  (node) => {
+    const [a, b] = operands(node, 2);
+    const shape = broadcastShapes(node.opType, a.shape, b.shape);
+    const of = (known: Known) => ({ data: known.numbers(), shape: known.shape });
+    return computed(node, shape, real ?? a.real, () => broadcasted(shape, of(a), of(b), f(a.real)));
+  };
+
+const plain = (f: (a: number, b: number) => number) => () => f;
+const truth = (f: (a: number, b: number) => boolean) =>
+  arithmetic(
+    plain((a, b) => Number(f(a, b))),
+    false,
+  );
+
+/** The same elements under another shape. */
+const reshaping =
+  (rule: (node: Node, shape: Shape) => Shape): Fold =>
+  (node) => {
+    const x = node.known(0, 'input');
+    return computed(node, rule(node, x.shape), x.real, () => x.numbers());
+  };
+
+const FOLDS: Readonly<Record<string, Fold>> = {
+  Identity: (node) => node.known(0, 'input').renamed(node.result),
+  Dropout: (node) => node.known(0, 'input').renamed(node.result),
+  Cast: (node) => {
+    const to = node.number('to', 0);
+    const { DataType } = proto;
+    if (to === DataType.BOOL) return elementwise((v) => Number(v !== 0), false)(node);
+    const real = ([DataType.FLOAT, DataType.FLOAT16, DataType.BFLOAT16, DataType.DOUBLE] as number[]).includes(to);
+    return elementwise(real ? (v) => v : Math.trunc, real)(node);
+  },
+  Add: arithmetic(plain((a, b) => a + b)),
+  Sub: arithmetic(plain((a, b) => a - b)),
+  Mul: arithmetic(plain((a, b) => a * b)),
+  Div: arithmetic(divide),
+  Pow: arithmetic(plain((a, b) => a ** b)),
+  Min: arithmetic(plain(Math.min)),
+  Max: arithmetic(plain(Math.max)),
+  Equal: truth((a, b) => a === b),
+  Greater: truth((a, b) => a > b),
+  Less: truth((a, b) => a < b),
+  And: truth((a, b) => a !== 0 && b !== 0),
+  Or: truth((a, b) => a !== 0 || b !== 0),
+  Not: elementwise((v) => Number(v === 0)),
+  Neg: elementwise((v) => -v),
+  Abs: elementwise(Math.abs),
+  Sqrt: elementwise(Math.sqrt),
+  Exp: elementwise(Math.exp),
+  Reciprocal: elementwise((v) => 1 / v),
+  Floor: elementwise(Math.floor),
+  Ceil: elementwise(Math.ceil),
+  Reshape: reshaping(reshapeTarget),
+  Squeeze: reshaping(squeezed),
+  Unsqueeze: reshaping(unsqueezed),
+  Flatten: reshaping(flattened),
+  Transpose: (node) => {
+    const x = node.known(0, 'input');
+    const order = permutationOf(node, x.shape.length);
+    const shape = order.map((axis) => x.shape[axis]);
+    return computed(node, shape, x.real, () => permuted(x.numbers(), x.shape, order));
+  },
+  Gather: gather,
+  Slice: slice,
+  Concat: concat,
+  Expand: expand,
+  Where: where,
+  Range: range,
+  ReduceProd: (node) => {
+    const x = node.known(0, 'input');
+    const shape = node.number('keepdims', 1) === 0 ? [] : x.shape.map(() => 1);
+    const axes = node.listOrInput('axes', 1) ?? [];
+    if (axes.length > 0 && axes.length !== x.shape.length) node.fail('only a product of everything is supported');
+    return computed(node, shape, x.real, () => Float64Array.of(x.numbers().reduce((a, b) => a * b, 1)));
+  },
+  DequantizeLinear: dequantize,
+};
+
+/** The order of a Transpose; without one the dimensions are reversed. */
+export function permutationOf(node: Node, rank: number): number[] {
+  const order = node.list('perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+  const complete = order.length === rank && order.every((_, i) => order.includes(i));
+  return complete ? order : node.fail(`perm ${formatShape(order.slice(0, 8))} is no order of ${rank} dimensions`);
+}
+
+/** The result of a node that needs no run time, or undefined. */
+export function foldNode(node: Node): Tensor | undefined {
+  if (node.opType === 'Constant') return constantOf(node);
+  if (node.opType === 'Shape' || node.opType === 'Size') return shapeOf(node);
+  if (node.opType === 'ConstantOfShape') return filled(node);
+  const fold = FOLDS[node.opType];
+  const allKnown =
+    node.inputs.length > 0 && node.inputs.every((input) => input === undefined || input instanceof Known);
+  return allKnown && fold ? fold(node) : undefined;
+}
+
+function constantOf(node: Node): Known {
+  const { attributes } = node.proto;
+  const value = attributes.get('value');
+  if (value !== undefined && typeof value === 'object' && !Array.isArray(value)) {
+    return Known.stored(node.result, value as TensorProto);
+  }
+  for (const [key, real] of [
+    ['value_float', true],
+    ['value_floats', true],
+    ['value_int', false],
+    ['value_ints', false],
+  ] as const) {
+    const number = attributes.get(key);
+    if (typeof number === 'number') return Known.computed(node.result, [], real, () => Float64Array.of(number));
+    if (Array.isArray(number)) {
+      return Known.computed(node.result, [number.length], real, () => Float64Array.from(number as number[]));
+    }
+  }
+  return node.fail('only numbers are supported');
+}
+
+function shapeOf(node: Node): Known {
+  const { shape } = node.input(0);
+  if (node.opType === 'Size') return computed(node, [], false, () => Float64Array.of(sizeOf(shape)));
+  const { first, count } = sliceRange(shape.length, node.number('start', 0), node.number('end', shape.length), 1);
+  return computed(node, [count], false, () => Float64Array.from(shape.slice(first, first + count)));
+}
+
+function filled(node: Node): Known {
+  const shape = node.integers(0, 'shape') ?? node.fail('its shape is missing');
+  const value = node.attribute('value');
+  const tensor = typeof value === 'object' && !Array.isArray(value) ? (value as TensorProto) : undefined;
+  const number = tensor ? numbersOf(tensor)[0] : 0;
+  return computed(node, shape, tensor ? isReal(tensor) : true, () => new Float64Array(sizeOf(shape)).fill(number));
+}
+
+function gather(node: Node): Known {
+  const [x, indices] = operands(node, 2);
+  const axis = node.axis(node.number('axis', 0), x.shape.length);
+  const size = x.shape[axis];
+  const places = [...indices.numbers()].map((i) => node.axis(i, size));
+  const [outer, inner] = [sizeOf(x.shape.slice(0, axis)), sizeOf(x.shape.slice(axis + 1))];
+  const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
+  return computed(node, shape, x.real, () => {
+    const data = x.numbers();
+    const out = new Float64Array(outer * places.length * inner);
+    for (let o = 0; o < outer; o++) {
+      for (const [k, place] of places.entries()) {
+        const from = (o * size + place) * inner;
+        out.set(data.subarray(from, from + inner), (o * places.length + k) * inner);
+      }
+    }
+    return out;
+  });
+}
+
+/** What a Slice takes along each dimension of `shape`. */
+export function sliceRanges(node: Node, shape: Shape): { first: number; count: number; step: number }[] {
+  const starts = node.listOrInput('starts', 1) ?? node.fail('its starts are missing');
+  const ends = node.listOrInput('ends', 2) ?? node.fail('its ends are missing');
+  const axes = node.listOrInput('axes', 3) ?? starts.map((_, i) => i);
+  const steps = node.integers(4, 'steps') ?? starts.map(() => 1);
+  if ([ends, axes, steps].some((list) => list.length !== starts.length)) node.fail('its lists differ in their lengths');
+  const ranges = shape.map((size) => ({ first: 0, count: size, step: 1 }));
+  for (const [i, listed] of axes.entries()) {
+    const axis = node.axis(listed, shape.length);
+    if (steps[i] === 0) node.fail('a step is 0');
+    ranges[axis] = { ...sliceRange(shape[axis], starts[i], ends[i], steps[i]), step: steps[i] };
+  }
+  return ranges;
+}
+
+function slice(node: Node): Known {
+  const x = node.known(0, 'input');
+  const ranges = sliceRanges(node, x.shape);
+  const shape = ranges.map(({ count }) => count);
+  return computed(node, shape, x.real, () => {
+    const data = x.numbers();
+    const strides = rowMajorStrides(x.shape);
+    const out = new Float64Array(sizeOf(shape));
+    const steps = rowMajorStrides(shape);
+    for (let i = 0; i < out.length; i++) {
+      let at = 0;
+      for (const [d, { first, step }] of ranges.entries()) {
+        at += (first + (Math.floor(i / steps[d]) % shape[d]) * step) * strides[d];
+      }
+      out[i] = data[at];
+    }
+    return out;
+  });
+}
+
+function concat(node: Node): Known {
+  const parts = operands(node, node.inputs.length);
+  const rank = parts[0].shape.length;
+  const axis = node.axis(node.number('axis') ?? node.fail('its axis is missing'), rank);
+  const same = parts.every(
+    ({ shape }) => shape.length === rank && shape.every((d, i) => i === axis || d === parts[0].shape[i]),
+  );
+  if (!same) node.fail(`shapes ${parts.map(({ shape }) => formatShape(shape)).join(' ')} do not fit`);
+  const shape = parts[0].shape.map((d, i) => (i === axis ? parts.reduce((n, part) => n + part.shape[axis], 0) : d));
+  return computed(node, shape, parts[0].real, () => {
+    const outer = sizeOf(shape.slice(0, axis));
+    const out = new Float64Array(sizeOf(shape));
+    let to = 0;
+    for (let o = 0; o < outer; o++) {
+      for (const part of parts) {
+        const length = part.size / outer;
+        out.set(part.numbers().subarray(o * length, (o + 1) * length), to);
+        to += length;
+      }
+    }
+    return out;
+  });
+}
+
+function expand(node: Node): Known {
+  const x = node.known(0, 'input');
+  const shape = broadcastShapes('Expand', x.shape, node.integers(1, 'shape') ?? []);
+  const nothing = { data: Float64Array.of(0), shape: [] };
+  return computed(node, shape, x.real, () =>
+    broadcasted(shape, { data: x.numbers(), shape: x.shape }, nothing, (v) => v),
+  );
+}
+
+function where(node: Node): Known {
+  const [condition, a, b] = operands(node, 3);
+  const both = broadcastShapes('Where', a.shape, b.shape);
+  const shape = broadcastShapes('Where', condition.shape, both);
+  node.spend(2 * sizeOf(shape));
+  const of = (known: Known) => ({ data: known.numbers(), shape: known.shape });
+  return computed(node, shape, a.real, () => {
+    const nothing = { data: Float64Array.of(0), shape: [] };
+    const [chosen, yes, no] = [condition, a, b].map((known) => broadcasted(shape, of(known), nothing, (v) => v));
+    return chosen.map((v, i) => (v !== 0 ? yes[i] : no[i]));
+  });
+}
+
+function range(node: Node): Known {
+  const [start, limit, delta] = [0, 1, 2].map((i) => node.scalar(i, 'limits') as number);
+  const count = Math.max(Math.ceil((limit - start) / delta), 0);
+  const { real } = node.known(0, 'start');
+  return computed(node, [count], real, () => Float64Array.from({ length: count }, (_, i) => start + i * delta));
+}
+
+/** Weights that are stored as integers: `(x - zero) * scale`, by number or along one dimension. */
+function dequantize(node: Node): Known {
+  const x = node.known(0, 'input');
+  const scale = node.known(1, 'scale');
+  const zero = node.optional(2, 'zero point');
+  if (node.number('block_size', 0) !== 0) node.fail('scales by blocks are not supported');
+  const perAxis = scale.size > 1;
+  const axis = perAxis ? node.axis(node.number('axis', 1), x.shape.length) : 0;
+  if (perAxis && scale.size !== x.shape[axis]) node.fail(`${scale.size} scales for ${formatShape(x.shape)}`);
+  if (zero && zero.size !== scale.size) node.fail('it has not as many zero points as scales');
+  const inner = sizeOf(x.shape.slice(axis + 1));
+  return computed(node, x.shape, true, () => {
+    const [scales, zeros] = [scale.numbers(), zero?.numbers()];
+    return x.numbers().map((v, i) => {
+      const k = perAxis ? Math.floor(i / inner) % scales.length : 0;
+      return (v - (zeros?.[k] ?? 0)) * scales[k];
+    });
+  });
+}

@@ -1,0 +1,164 @@
+import type { Value } from '../../../graph/value.js';
+import { batchNorm } from '../../../ops/batch-norm.js';
+import { add } from '../../../ops/binary.js';
+import { conv2d } from '../../../ops/conv2d.js';
+import { instanceNorm } from '../../../ops/instance-norm.js';
+import { linear } from '../../../ops/linear.js';
+import { formatShape, type Shape, sameShape } from '../../../tensor/tensor.js';
+import type { Node } from './node.js';
+import { Flow, type Known, type Tensor } from './tensors.js';
+import { windowPadding } from './windows.js';
+
+// Layers with weights.
+
+export function importConv(node: Node): Tensor {
+  const weight = node.known(1, 'weight');
+  if (weight.shape.length !== 4) node.fail(`only 2-D convolutions are supported, its weight is ${shapeOf(weight)}`);
+  const bias = node.optional(2, 'bias');
+  if (bias && !sameShape(bias.shape, [weight.shape[0]])) node.fail(`its bias is ${shapeOf(bias)}`);
+  const kernel = [weight.shape[2], weight.shape[3]] as const;
+  const declared = node.list('kernel_shape');
+  if (declared && !sameShape(declared, kernel)) node.fail(`its weight ${shapeOf(weight)} is not of its kernel_shape`);
+  const stride = node.pair('strides', [1, 1]);
+  const dilation = node.pair('dilations', [1, 1]);
+  const groups = node.number('group', 1);
+  if (!(Number.isInteger(groups) && groups >= 1)) node.fail(`it has ${groups} groups`);
+  if (weight.size === 0) node.fail(`its weight ${shapeOf(weight)} is empty`);
+  let x = node.image(0);
+  // Zeros in front of it are its own.
+  const outer = node.context.padded.get(x);
+  if (outer && node.text('auto_pad', 'NOTSET') === 'NOTSET') x = outer.x;
+  const own = windowPadding(node, x.shape, kernel, stride, dilation);
+  const [top, left, bottom, right] = outer && x === outer.x ? outer.padding : [0, 0, 0, 0];
+  return new Flow(
+    conv2d(x, node.leaf(weight, { learnable: true }), bias && node.leaf(bias, { learnable: true }), {
+      stride,
+      padding: [own[0] + top, own[1] + left, own[2] + bottom, own[3] + right],
+      dilation,
+      groups,
+    }),
+  );
+}
+
+const shapeOf = ({ shape }: Known) => formatShape(shape);
+
+export function importBatchNorm(node: Node): Tensor {
+  if (node.number('training_mode', 0) !== 0 || node.proto.outputs.filter((name) => name !== '').length > 1) {
+    node.fail('it is in training mode; export the model in evaluation mode');
+  }
+  if (node.number('spatial', 1) !== 1) node.fail('only statistics for each channel are supported');
+  const x = node.flow(0).materialize();
+  const [weight, bias, runningMean, runningVar] = [1, 2, 3, 4].map((i) =>
+    channelLeaf(node, i, ['scale', 'bias', 'mean', 'variance'][i - 1], i < 3),
+  );
+  const parameters = { weight, bias, runningMean, runningVar };
+  return new Flow(batchNorm(x, parameters, { epsilon: node.number('epsilon', 1e-5) }));
+}
+
+/** A list of numbers by channel. A layer of one channel has named parameters too. */
+function channelLeaf(node: Node, i: number, what: string, learnable: boolean): Value {
+  const known = node.known(i, what);
+  return node.context.leaf(known.name, known.shape, () => known.floats(), learnable);
+}
+
+export function importInstanceNorm(node: Node): Tensor {
+  const [scale, shift] = [channelLeaf(node, 1, 'scale', true), channelLeaf(node, 2, 'bias', true)];
+  return new Flow(instanceNorm(node.image(0), { scale, shift }, { epsilon: node.number('epsilon', 1e-5) }));
+}
+
+export function importGemm(node: Node): Tensor {
+  if (node.number('transA', 0) !== 0) node.fail('a transposed input is not supported');
+  const x = node.flow(0).materialize();
+  const weight = node.known(1, 'weight');
+  if (x.shape.length !== 2 || weight.shape.length !== 2) node.fail('only a matrix times a matrix is supported');
+  const alpha = node.number('alpha', 1);
+  const beta = node.number('beta', 1);
+  const by = denseWeight(node, weight, node.number('transB', 0) !== 0, alpha);
+  if (!node.has(2)) return new Flow(linear(x, by));
+  const bias = node.known(2, 'bias');
+  const outputs = by.shape[0];
+  const perOutput = bias.size === outputs && (bias.shape.at(-1) ?? 1) === outputs;
+  if (!perOutput && bias.size !== 1) node.fail(`its bias is ${shapeOf(bias)} for ${outputs} outputs`);
+  const scaled = () => {
+    const data = bias.floats().map((v) => v * beta);
+    return perOutput ? data : new Float32Array(outputs).fill(data[0]);
+  };
+  node.spend(perOutput ? 0 : outputs);
+  const name = beta === 1 && perOutput ? bias.name : `${bias.name}.scaled`;
+  return new Flow(linear(x, by, node.context.leaf(name, [outputs], scaled, true)));
+}
+
+/** A weight as `linear` has it, `[outputs, inputs]`. */
+function denseWeight(node: Node, weight: Known, transposed: boolean, alpha = 1): Value {
+  const [rows, columns] = weight.shape;
+  if (weight.size === 0) node.fail(`its weight ${shapeOf(weight)} is empty`);
+  const shape: Shape = transposed ? [rows, columns] : [columns, rows];
+  const data = () => {
+    const from = weight.floats();
+    if (alpha !== 1) for (let i = 0; i < from.length; i++) from[i] *= alpha;
+    if (transposed) return from;
+    const to = new Float32Array(from.length);
+    for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
+    return to;
+  };
+  const name = [weight.name, ...(transposed ? [] : ['transposed']), ...(alpha === 1 ? [] : ['scaled'])].join('.');
+  return node.context.leaf(name, shape, data, true);
+}
+
+export function importMatMul(node: Node): Tensor {
+  const weight = node.known(1, 'second factor');
+  const x = node.flow(0);
+  if (weight.shape.length !== 2) node.fail(`only a weight of two dimensions is supported, got ${shapeOf(weight)}`);
+  const inputs = x.shape.at(-1);
+  if (inputs !== weight.shape[0]) node.fail(`${formatShape(x.shape)} does not fit ${shapeOf(weight)}`);
+  if (x.shape.length === 2) return new Flow(linear(x.materialize(), denseWeight(node, weight, false)));
+  if (x.shape.length !== 4) node.fail(`${formatShape(x.shape)} times a matrix is not supported`);
+  // The last of four dimensions are the channels: a pointwise convolution of the image in NCHW.
+  const image = x.withAxes([0, 2, 3, 1]).value;
+  const [i, o] = weight.shape;
+  const kernel = node.leafAs(`${weight.name}.pointwise`, [o, i, 1, 1], weight, () => transposedFloats(weight), true);
+  return new Flow(conv2d(image, kernel), [0, 2, 3, 1]);
+}
+
+function transposedFloats(weight: Known): Float32Array {
+  const [rows, columns] = weight.shape;
+  const from = weight.floats();
+  return Float32Array.from({ length: from.length }, (_, i) => from[(i % rows) * columns + Math.floor(i / rows)]);
+}
+
+/** Sums of any number of inputs. */
+export function importSum(node: Node): Tensor {
+  if (node.inputs.length === 0) node.fail('nothing to sum');
+  const values = node.inputs.map((_, i) => node.flow(i).materialize());
+  return new Flow(values.reduce((a, b) => add(a, b)));
+}
+
+/** A value around which `[top, left, bottom, right]` zeros stand: a depthwise convolution with ones. */
+export function padSpatially(node: Node, x: Value, padding: readonly [number, number, number, number]): Value {
+  const channels = x.shape[1];
+  node.spend(channels);
+  const ones = node.context.leaf(
+    `${node.result}.ones`,
+    [channels, 1, 1, 1],
+    () => new Float32Array(channels).fill(1),
+    false,
+  );
+  const value = conv2d(x, ones, undefined, { groups: channels, padding });
+  node.context.padded.set(value, { x, padding });
+  return value;
+}
+
+/** `front` and `back` channels of zeros around those of `x`: a pointwise convolution with parts of the unit matrix. */
+export function padChannels(node: Node, x: Value, front: number, back: number): Value {
+  const inner = x.shape[1];
+  const outer = front + inner + back;
+  node.spend(inner * outer);
+  const unit = () => {
+    const data = new Float32Array(inner * outer);
+    for (let c = 0; c < inner; c++) data[(front + c) * inner + c] = 1;
+    return data;
+  };
+  const image = x.shape.length === 4;
+  const kernel = node.context.leaf(`${node.result}.unit`, image ? [outer, inner, 1, 1] : [outer, inner], unit, false);
+  return image ? conv2d(x, kernel) : linear(x, kernel);
+}

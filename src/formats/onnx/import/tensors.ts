@@ -1,0 +1,133 @@
+import type { Value } from '../../../graph/value.js';
+import { reshape, reshapeOp } from '../../../ops/reshape.js';
+import { transpose } from '../../../ops/transpose.js';
+import { type Shape, sameShape, sizeOf } from '../../../tensor/tensor.js';
+import { floatsOf, isReal, numbersOf, type TensorProto } from '../tensor.js';
+
+/** An array that is known while a graph is imported: stored in the file, or computed from shapes and such arrays. */
+export class Known {
+  private cached?: Float64Array;
+
+  private constructor(
+    /** The name under which it is stored or computed. */
+    readonly name: string,
+    readonly shape: Shape,
+    /** Whether it holds real numbers rather than integers. */
+    readonly real: boolean,
+    private readonly source: TensorProto | (() => Float64Array),
+  ) {}
+
+  static stored(name: string, tensor: TensorProto): Known {
+    return new Known(name, tensor.shape, isReal(tensor), tensor);
+  }
+
+  static computed(name: string, shape: Shape, real: boolean, numbers: () => Float64Array): Known {
+    return new Known(name, shape, real, numbers);
+  }
+
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** The elements, row-major. */
+  numbers(): Float64Array {
+    this.cached ??= typeof this.source === 'function' ? this.source() : numbersOf(this.source);
+    return this.cached;
+  }
+
+  /** A copy of the elements as float32. */
+  floats(): Float32Array {
+    if (this.cached || typeof this.source === 'function') return Float32Array.from(this.numbers());
+    return floatsOf(this.source);
+  }
+
+  /** Computes the elements now, if they are to be computed. */
+  settle(): void {
+    if (typeof this.source === 'function') this.numbers();
+  }
+
+  renamed(name: string): Known {
+    return new Known(name, this.shape, this.real, this.source);
+  }
+}
+
+/**
+ * What is computed at run time. Dimension `i` of the ONNX tensor is dimension `axes[i]` of `value`: transpositions are only noted, so
+ * that those of a graph in NHWC, which lead to and fro around every convolution, cost nothing.
+ */
+export class Flow {
+  constructor(
+    readonly value: Value,
+    readonly axes: readonly number[] = value.shape.map((_, i) => i),
+  ) {}
+
+  /** The shape of the ONNX tensor. */
+  get shape(): Shape {
+    return this.axes.map((axis) => this.value.shape[axis]);
+  }
+
+  transposed(permutation: readonly number[]): Flow {
+    return new Flow(
+      this.value,
+      permutation.map((i) => this.axes[i]),
+    );
+  }
+
+  /** The value with its dimensions in the ONNX tensor's order. */
+  materialize(): Value {
+    return this.withAxes(this.axes.map((_, i) => i)).value;
+  }
+
+  /** The same tensor over a value whose dimensions are in the order of `axes`. */
+  withAxes(axes: readonly number[]): Flow {
+    if (axes.every((axis, i) => axis === this.axes[i])) return this;
+    const order = new Array<number>(axes.length);
+    for (const [i, axis] of axes.entries()) order[axis] = this.axes[i];
+    const { shape } = this.value;
+    const apart = order.filter((axis) => shape[axis] !== 1);
+    // Where only dimensions of one element change their places, no element moves.
+    const still = apart.every((axis, i) => i === 0 || apart[i - 1] < axis);
+    const moved = still
+      ? reshaped(
+          this.value,
+          order.map((axis) => shape[axis]),
+        )
+      : transposed(this.value, order);
+    return new Flow(moved, axes);
+  }
+}
+
+export type Tensor = Known | Flow;
+
+/** A transposition of any rank, in which dimensions that stay neighbours are one where they would be too many. */
+function transposed(value: Value, order: readonly number[]): Value {
+  if (order.length <= 4) return transpose(value, order);
+  const runs: number[][] = [];
+  for (const axis of order) {
+    const last = runs.at(-1);
+    if (last && last[last.length - 1] === axis - 1) last.push(axis);
+    else runs.push([axis]);
+  }
+  const { shape } = value;
+  const stored = [...runs].sort((a, b) => a[0] - b[0]);
+  const sizes = stored.map((run) => sizeOf(run.map((axis) => shape[axis])));
+  const moved = transpose(
+    reshaped(value, sizes),
+    runs.map((run) => stored.indexOf(run)),
+  );
+  return reshaped(
+    moved,
+    order.map((axis) => shape[axis]),
+  );
+}
+
+/** A reshape of a reshape is one. */
+export function reshaped(value: Value, shape: Shape): Value {
+  const source = value.op === (reshapeOp as unknown) ? value.inputs[0] : value;
+  return sameShape(source.shape, shape) ? source : reshape(source, shape);
+}
+
+/** A tensor so that its dimensions `pixels` are rows and columns of the value below, where one order or the other makes them that. */
+export function asImage(x: Flow, pixels: readonly number[]): Flow {
+  return pixels.every((axis) => x.axes[axis] >= 2) ? x : new Flow(x.materialize());
+}

@@ -1,0 +1,148 @@
+import { arg } from './args';
+import { CONSTANTS } from './int8-depthwise-end';
+import { quad3, quad5 } from './int8-depthwise-quads';
+
+// Depthwise convolution by the relaxed dot product, for 3x3 and 5x5 kernels whose outputs are as wide as the image (with a stride, too few outputs
+// share what is prepared): four taps of a kernel's row in one instruction. For that the rows of
+// the image that are in use are kept with the bytes of four neighbouring columns side by side, `[column / 2][channel / 4][4 channels][4 columns]`,
+// overlapping by two, for a part of the channels at a time: all rows of a small image, or a ring of as many as the kernel has. Sums are the same as in
+// int8-depthwise.ts, and so is what follows. The arguments are those of that file.
+
+/** Whether the layer is one for these loops. */
+// @ts-expect-error: decorator
+@inline
+export function suitsDots(p: usize): bool {
+  return arg(p, 28) != 0;
+}
+
+/** Output rows `row` to `rowEnd` (over all images) of all channels. */
+export function depthwiseDots(p: usize, row: i32, rowEnd: i32, scratch: usize): void {
+  const channels = arg(p, 7);
+  const part = arg(p, 29);
+  const ring = scratch + CONSTANTS + (<usize>((channels + 7) & ~7) << 1);
+  for (let c = 0; c < channels; c += part) {
+    rowsOfPart(p, row, rowEnd, c, min(part, channels - c), ring, scratch);
+  }
+}
+
+function rowsOfPart(p: usize, row: i32, rowEnd: i32, from: i32, count: i32, ring: usize, k: usize): void {
+  const outHeight = arg(p, 8);
+  while (row < rowEnd) {
+    const image = row / outHeight;
+    const oy = row - image * outHeight;
+    const rows = min(rowEnd - row, outHeight - oy);
+    rowsOfImage(p, image, oy, rows, from, count, ring, k);
+    row += rows;
+  }
+}
+
+/** `rows` output rows of one image, from `oy` on. */
+function rowsOfImage(p: usize, image: i32, oy: i32, rows: i32, from: i32, count: i32, ring: usize, k: usize): void {
+  const taps = arg(p, 10);
+  const kept = arg(p, 31);
+  const slot = <usize>(arg(p, 30) * arg(p, 29)) << 2;
+  // As many output rows at a time as what is kept is enough for.
+  const most = (kept - taps) / arg(p, 12) + 1;
+  const begin = oy * arg(p, 12) - arg(p, 14);
+  let next = begin;
+  for (const end = oy + rows; oy < end; ) {
+    const some = min(most, end - oy);
+    const top = oy * arg(p, 12) - arg(p, 14);
+    const bottom = top + (some - 1) * arg(p, 12) + taps;
+    for (next = max(next, top); next < bottom; next++) {
+      keep(p, image, next, from, count, ring + <usize>((next - begin) % kept) * slot);
+    }
+    quads(p, image * arg(p, 8) + oy, some, from, count, top - begin, ring, slot, k);
+    oy += some;
+  }
+}
+
+/** One row of the image, or the zero point where it is outside. */
+function keep(p: usize, image: i32, row: i32, from: i32, count: i32, to: usize): void {
+  const height = arg(p, 5);
+  const columns = arg(p, 30);
+  if (row >= 0 && row < height) {
+    const x = <usize>arg(p, 0) + <usize>((image * height + row) * arg(p, 6) * arg(p, 1) + from);
+    for (let c = 0; c < count; c += 8) interleave(p, x + <usize>c, to + (<usize>c << 2), columns);
+  } else outside(p, to, <usize>(columns * arg(p, 29)) << 2);
+}
+
+/** A row that is outside of the image. */
+function outside(p: usize, to: usize, bytes: usize): void {
+  const zero = i8x16.splat(<i8>arg(p, 25));
+  for (const end = to + bytes; to < end; to += 16) v128.store(to, zero);
+}
+
+/** One column of 8 channels, the zero point outside of the image. */
+// @ts-expect-error: decorator
+@inline
+function column(x: usize, pixel: i32, at: i32, width: i32, zero: v128): v128 {
+  return <u32>at < <u32>width ? v128.load64_zero(x + <usize>(at * pixel)) : zero;
+}
+
+/** 8 channels of a row: the bytes of columns 2t to 2t + 3, counted from the padding on, for each t. */
+function interleave(p: usize, x: usize, to: usize, columns: i32): void {
+  const width = arg(p, 6);
+  const pixel = arg(p, 1);
+  const step = <usize>arg(p, 29) << 2;
+  const zero = i8x16.splat(<i8>arg(p, 25));
+  let at = -arg(p, 15);
+  let pair = bytesOf(column(x, pixel, at, width, zero), column(x, pixel, at + 1, width, zero));
+  while (columns > 0) {
+    at += 2;
+    // As many pairs as lie inside one behind the other, else one.
+    const inside = at < 0 ? 0 : min(columns, (width - at) >> 1);
+    let from = x + <usize>(at * pixel);
+    const end = to + <usize>max(1, inside) * step;
+    for (; to < end; to += step) {
+      const next =
+        inside > 0
+          ? bytesOf(v128.load64_zero(from), v128.load64_zero(from + <usize>pixel))
+          : bytesOf(column(x, pixel, at, width, zero), column(x, pixel, at + 1, width, zero));
+      v128.store(to, v128.shuffle<i16>(pair, next, 0, 8, 1, 9, 2, 10, 3, 11));
+      v128.store(to, v128.shuffle<i16>(pair, next, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+      pair = next;
+      from += <usize>(pixel << 1);
+    }
+    const done = max(1, inside);
+    columns -= done;
+    at += (done - 1) << 1;
+  }
+}
+
+/** The bytes of two vectors in turn. */
+// @ts-expect-error: decorator
+@inline
+function bytesOf(a: v128, b: v128): v128 {
+  return v128.shuffle<i8>(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+/** Rows of output pixels, four channels after the other; `top` is the first row of the image that they read, counted from the first one kept. */
+function quads(p: usize, row: i32, rows: i32, from: i32, count: i32, top: i32, ring: usize, slot: usize, k: usize): void {
+  const width = arg(p, 9);
+  const taps = arg(p, 10);
+  const kept = arg(p, 31);
+  const step = <usize>arg(p, 29) << 2;
+  const apart = slot * <usize>arg(p, 12);
+  const vector = 48 + <usize>(taps * taps << 3);
+  const bytes = <usize>(taps * (taps == 3 ? 16 : 32));
+  const five = taps == 5;
+  let a = ring + <usize>(top % kept) * slot;
+  let b = ring + <usize>((top + 1) % kept) * slot;
+  let c = ring + <usize>((top + 2) % kept) * slot;
+  let d = five ? ring + <usize>((top + 3) % kept) * slot : 0;
+  let e = five ? ring + <usize>((top + 4) % kept) * slot : 0;
+  let y = <usize>arg(p, 2) + <usize>(row * width * arg(p, 3) + from);
+  let r = <usize>arg(p, 22) + <usize>(row * width * arg(p, 23) + from);
+  let w = <usize>arg(p, 28) + <usize>(from >> 2) * bytes;
+  for (let channel = from; channel < from + count; channel += 4, w += bytes, y += 4, r += 4) {
+    const head = <usize>arg(p, 18) + <usize>(channel >> 3) * vector + (<usize>(channel & 4) << 1);
+    if (five) quad5(p, k, a, b, c, d, e, step, w, head, y, r, width, rows, apart);
+    else quad3(p, k, a, b, c, step, w, head, y, r, width, rows, apart);
+    a += 16;
+    b += 16;
+    c += 16;
+    d += 16;
+    e += 16;
+  }
+}

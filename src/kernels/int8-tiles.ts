@@ -1,0 +1,339 @@
+import { scaled, storeTwo } from './int8-ends';
+
+// The inner loops of an int8 convolution with relaxed SIMD: rows of activations, `bytes` long and `stride` bytes apart, times one packed panel of 8
+// output channels, `[input channel / 4][8][4]`; two steps of 4 at a time, so `bytes` are a multiple of 8. The sums, 32 bits wide, end in `sums`, row
+// by row, 8 a row. Four products and their sum are one instruction (with VNNI one of the processor's too), if one side fits into 7 bits:
+// activations are 0 to 127. It is exact, so the results are those of int8-pairs.ts.
+
+// @ts-expect-error: decorator
+@inline
+function dot(w: v128, x: v128, sum: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, x, sum);
+  return sum;
+}
+
+/** 6 rows by a panel, from the bias on; 12 sums fit into registers where the instruction is the processor's own. */
+export function dots6x8(a: usize, stride: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
+  let c00 = v128.load(bias);
+  let c01 = v128.load(bias, 16);
+  let c10 = c00;
+  let c11 = c01;
+  let c20 = c00;
+  let c21 = c01;
+  let c30 = c00;
+  let c31 = c01;
+  let c40 = c00;
+  let c41 = c01;
+  let c50 = c00;
+  let c51 = c01;
+  let a1 = a + stride;
+  let a2 = a1 + stride;
+  let a3 = a2 + stride;
+  let a4 = a3 + stride;
+  let a5 = a4 + stride;
+  for (const stop = a + bytes; a < stop; b += 64) {
+    let b0 = v128.load(b);
+    let b1 = v128.load(b, 16);
+    let v = v128.load32_splat(a);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    v = v128.load32_splat(a4);
+    c40 = dot(b0, v, c40);
+    c41 = dot(b1, v, c41);
+    v = v128.load32_splat(a5);
+    c50 = dot(b0, v, c50);
+    c51 = dot(b1, v, c51);
+    b0 = v128.load(b, 32);
+    b1 = v128.load(b, 48);
+    v = v128.load32_splat(a, 4);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1, 4);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2, 4);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3, 4);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    v = v128.load32_splat(a4, 4);
+    c40 = dot(b0, v, c40);
+    c41 = dot(b1, v, c41);
+    v = v128.load32_splat(a5, 4);
+    c50 = dot(b0, v, c50);
+    c51 = dot(b1, v, c51);
+    a += 8;
+    a1 += 8;
+    a2 += 8;
+    a3 += 8;
+    a4 += 8;
+    a5 += 8;
+  }
+  v128.store(sums, c00);
+  v128.store(sums, c01, 16);
+  v128.store(sums, c10, 32);
+  v128.store(sums, c11, 48);
+  v128.store(sums, c20, 64);
+  v128.store(sums, c21, 80);
+  v128.store(sums, c30, 96);
+  v128.store(sums, c31, 112);
+  v128.store(sums, c40, 128);
+  v128.store(sums, c41, 144);
+  v128.store(sums, c50, 160);
+  v128.store(sums, c51, 176);
+}
+
+/**
+ * The same, all the way to bytes: `m` are the panel's multipliers, `k` the vectors that {@link storeEnds} has made; see int8-finish.ts. What stands
+ * behind the loop is not alive in it, so the sums still have their registers.
+ */
+export function bytes6x8(
+  a: usize, stride: usize, bytes: usize, b: usize, bias: usize, m: usize, k: usize, y: usize, strideY: usize,
+): void {
+  let c00 = v128.load(bias);
+  let c01 = v128.load(bias, 16);
+  let c10 = c00;
+  let c11 = c01;
+  let c20 = c00;
+  let c21 = c01;
+  let c30 = c00;
+  let c31 = c01;
+  let c40 = c00;
+  let c41 = c01;
+  let c50 = c00;
+  let c51 = c01;
+  let a1 = a + stride;
+  let a2 = a1 + stride;
+  let a3 = a2 + stride;
+  let a4 = a3 + stride;
+  let a5 = a4 + stride;
+  for (const stop = a + bytes; a < stop; b += 64) {
+    let b0 = v128.load(b);
+    let b1 = v128.load(b, 16);
+    let v = v128.load32_splat(a);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    v = v128.load32_splat(a4);
+    c40 = dot(b0, v, c40);
+    c41 = dot(b1, v, c41);
+    v = v128.load32_splat(a5);
+    c50 = dot(b0, v, c50);
+    c51 = dot(b1, v, c51);
+    b0 = v128.load(b, 32);
+    b1 = v128.load(b, 48);
+    v = v128.load32_splat(a, 4);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1, 4);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2, 4);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3, 4);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    v = v128.load32_splat(a4, 4);
+    c40 = dot(b0, v, c40);
+    c41 = dot(b1, v, c41);
+    v = v128.load32_splat(a5, 4);
+    c50 = dot(b0, v, c50);
+    c51 = dot(b1, v, c51);
+    a += 8;
+    a1 += 8;
+    a2 += 8;
+    a3 += 8;
+    a4 += 8;
+    a5 += 8;
+  }
+  const m0 = v128.load(m);
+  const m1 = v128.load(m, 16);
+  storeTwo(y, strideY, k, scaled(c00, m0), scaled(c01, m1), scaled(c10, m0), scaled(c11, m1));
+  y += strideY << 1;
+  storeTwo(y, strideY, k, scaled(c20, m0), scaled(c21, m1), scaled(c30, m0), scaled(c31, m1));
+  y += strideY << 1;
+  storeTwo(y, strideY, k, scaled(c40, m0), scaled(c41, m1), scaled(c50, m0), scaled(c51, m1));
+}
+
+/** 4 rows by a panel, from the bias on. */
+export function dots4x8(a: usize, stride: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
+  let c00 = v128.load(bias);
+  let c01 = v128.load(bias, 16);
+  let c10 = c00;
+  let c11 = c01;
+  let c20 = c00;
+  let c21 = c01;
+  let c30 = c00;
+  let c31 = c01;
+  let a1 = a + stride;
+  let a2 = a1 + stride;
+  let a3 = a2 + stride;
+  for (const stop = a + bytes; a < stop; b += 64) {
+    let b0 = v128.load(b);
+    let b1 = v128.load(b, 16);
+    let v = v128.load32_splat(a);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    b0 = v128.load(b, 32);
+    b1 = v128.load(b, 48);
+    v = v128.load32_splat(a, 4);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1, 4);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2, 4);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3, 4);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    a += 8;
+    a1 += 8;
+    a2 += 8;
+    a3 += 8;
+  }
+  v128.store(sums, c00);
+  v128.store(sums, c01, 16);
+  v128.store(sums, c10, 32);
+  v128.store(sums, c11, 48);
+  v128.store(sums, c20, 64);
+  v128.store(sums, c21, 80);
+  v128.store(sums, c30, 96);
+  v128.store(sums, c31, 112);
+}
+
+/** The same as {@link bytes6x8} with 4 rows. */
+export function bytes4x8(
+  a: usize, stride: usize, bytes: usize, b: usize, bias: usize, m: usize, k: usize, y: usize, strideY: usize,
+): void {
+  let c00 = v128.load(bias);
+  let c01 = v128.load(bias, 16);
+  let c10 = c00;
+  let c11 = c01;
+  let c20 = c00;
+  let c21 = c01;
+  let c30 = c00;
+  let c31 = c01;
+  let a1 = a + stride;
+  let a2 = a1 + stride;
+  let a3 = a2 + stride;
+  for (const stop = a + bytes; a < stop; b += 64) {
+    let b0 = v128.load(b);
+    let b1 = v128.load(b, 16);
+    let v = v128.load32_splat(a);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    b0 = v128.load(b, 32);
+    b1 = v128.load(b, 48);
+    v = v128.load32_splat(a, 4);
+    c00 = dot(b0, v, c00);
+    c01 = dot(b1, v, c01);
+    v = v128.load32_splat(a1, 4);
+    c10 = dot(b0, v, c10);
+    c11 = dot(b1, v, c11);
+    v = v128.load32_splat(a2, 4);
+    c20 = dot(b0, v, c20);
+    c21 = dot(b1, v, c21);
+    v = v128.load32_splat(a3, 4);
+    c30 = dot(b0, v, c30);
+    c31 = dot(b1, v, c31);
+    a += 8;
+    a1 += 8;
+    a2 += 8;
+    a3 += 8;
+  }
+  const m0 = v128.load(m);
+  const m1 = v128.load(m, 16);
+  storeTwo(y, strideY, k, scaled(c00, m0), scaled(c01, m1), scaled(c10, m0), scaled(c11, m1));
+  y += strideY << 1;
+  storeTwo(y, strideY, k, scaled(c20, m0), scaled(c21, m1), scaled(c30, m0), scaled(c31, m1));
+}
+
+/** One row by four panels, `panel` bytes apart, from the bias on: as fast as the weights are read. */
+export function dots1x32(a: usize, bytes: usize, b: usize, panel: usize, bias: usize, sums: usize): void {
+  let c0 = v128.load(bias);
+  let c1 = v128.load(bias, 16);
+  let c2 = v128.load(bias, 32);
+  let c3 = v128.load(bias, 48);
+  let c4 = v128.load(bias, 64);
+  let c5 = v128.load(bias, 80);
+  let c6 = v128.load(bias, 96);
+  let c7 = v128.load(bias, 112);
+  let d = b + panel;
+  let e = d + panel;
+  let f = e + panel;
+  for (const stop = a + bytes; a < stop; a += 4) {
+    const v = v128.load32_splat(a);
+    c0 = dot(v128.load(b), v, c0);
+    c1 = dot(v128.load(b, 16), v, c1);
+    c2 = dot(v128.load(d), v, c2);
+    c3 = dot(v128.load(d, 16), v, c3);
+    c4 = dot(v128.load(e), v, c4);
+    c5 = dot(v128.load(e, 16), v, c5);
+    c6 = dot(v128.load(f), v, c6);
+    c7 = dot(v128.load(f, 16), v, c7);
+    b += 32;
+    d += 32;
+    e += 32;
+    f += 32;
+  }
+  v128.store(sums, c0);
+  v128.store(sums, c1, 16);
+  v128.store(sums, c2, 32);
+  v128.store(sums, c3, 48);
+  v128.store(sums, c4, 64);
+  v128.store(sums, c5, 80);
+  v128.store(sums, c6, 96);
+  v128.store(sums, c7, 112);
+}
+
+/** One row by one panel, from the bias on. */
+export function dots1x8(a: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
+  let c0 = v128.load(bias);
+  let c1 = v128.load(bias, 16);
+  for (const stop = a + bytes; a < stop; a += 4, b += 32) {
+    const v = v128.load32_splat(a);
+    c0 = dot(v128.load(b), v, c0);
+    c1 = dot(v128.load(b, 16), v, c1);
+  }
+  v128.store(sums, c0);
+  v128.store(sums, c1, 16);
+}

@@ -1,0 +1,229 @@
+import { type ParsedHeader, writeSafetensors } from '../formats/safetensors.js';
+import { messageOf } from '../formats/text.js';
+import { GhostkitError } from '../tensor/error.js';
+import { sizeOf, type Tensor } from '../tensor/tensor.js';
+import { MAX_THREADS } from './executor.js';
+import { ALIGNMENT } from './memory-plan.js';
+import { imageBytes, type Program, type ProgramImage, type ProgramPort } from './program.js';
+
+// A compiled model is a safetensors file: the tensor `program` holds the words of the kernel calls, `weights.0`, `weights.1`, ... hold the
+// packed weights, one for each run of memory that is stored in one type. They lie in the file as they lie in memory, so that loading is
+// reading each to where it is used; only float16 is widened there. The rest of the program stands in the metadata.
+
+/** The key of the metadata that makes a safetensors file a compiled model. */
+export const PROGRAM_KEY = 'ghostkit.program';
+const CHECKSUM_KEY = 'ghostkit.checksum';
+
+/** Raised when the file's form, a kernel's arguments or the memory's layout change. */
+const VERSION = 2;
+
+const PROGRAM = 'program';
+const weightsName = (i: number) => `weights.${i}`;
+
+/** A part of memory that one tensor of the file fills. */
+export interface Region {
+  readonly tensor: string;
+  /** The type in the file's words: `F32`, `F16`, `I32` or `I8`. */
+  readonly type: string;
+  /** Where it begins in memory (bytes), and how many it takes there. */
+  readonly address: number;
+  readonly bytes: number;
+  /** Where it stands behind the file's header, and the bytes it takes there: half of `bytes` when it is float16. */
+  readonly from: number;
+  readonly stored: number;
+}
+
+/** A compiled model but for its data. */
+export interface CompiledHeader {
+  readonly program: Program;
+  /** In the order of the file. */
+  readonly regions: readonly Region[];
+  /** Of the program's text and of all data as they are stored; a damaged program must not run. */
+  readonly checksum: string;
+  /** The program's text, as it goes into the checksum. */
+  readonly text: string;
+  /** What else the file says. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface EncodeOptions {
+  /** How float32 weights are stored: as they are, or rounded to float16 (what is beyond its range is kept as it is). */
+  readonly floats?: 'float32' | 'float16';
+}
+
+/** FNV-1a over words of four bytes in eight lanes, as SIMD does it: a whole number of lanes at a time, but for the last. */
+export class Checksum {
+  readonly lanes = Int32Array.from({ length: 8 }, (_, i) => 0x811c9dc5 + i);
+
+  add(words: Int32Array): this {
+    const { lanes } = this;
+    for (let i = 0; i < words.length; i++) lanes[i & 7] = Math.imul(lanes[i & 7] ^ words[i], 0x01000193);
+    return this;
+  }
+
+  /** As UTF-8, filled up with zeros. */
+  addText(text: string): this {
+    const bytes = new TextEncoder().encode(text);
+    const padded = new Uint8Array(Math.ceil(bytes.length / 32) * 32);
+    padded.set(bytes);
+    return this.add(new Int32Array(padded.buffer));
+  }
+
+  /** 64 hexadecimal digits. */
+  digest(): string {
+    return Array.from(this.lanes, (lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('');
+  }
+}
+
+type StoredType = 'F32' | 'F16' | 'I32' | 'I8';
+
+const FLOAT16_MAX = 65504;
+
+function storedTypeOf(data: ArrayBufferView, floats: EncodeOptions['floats']): StoredType {
+  if (data instanceof Int8Array) return 'I8';
+  if (!(data instanceof Float32Array)) return 'I32';
+  return floats === 'float16' && data.every((v) => Math.abs(v) <= FLOAT16_MAX) ? 'F16' : 'F32';
+}
+
+function tensorOver(bytes: ArrayBuffer, type: StoredType): Tensor {
+  if (type === 'I8') return { dtype: 'int8', shape: [bytes.byteLength], data: new Int8Array(bytes) };
+  const shape = [bytes.byteLength / 4];
+  if (type === 'I32') return { dtype: 'int32', shape, data: new Int32Array(bytes) };
+  return { dtype: 'float32', shape, data: new Float32Array(bytes) };
+}
+
+/** The bytes of a compiled model's file. */
+export function encodeCompiled(
+  program: Program,
+  image: ProgramImage,
+  metadata: Readonly<Record<string, string>>,
+  { floats }: EncodeOptions = {},
+): Uint8Array {
+  const bytes = new Uint8Array(imageBytes(program));
+  const put = (address: number, { buffer, byteOffset, byteLength }: ArrayBufferView) =>
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), address - program.address);
+  put(program.address, image.words);
+  const weightsAt = program.address + bytes.length - program.memory.weights;
+  const runs: { address: number; type: StoredType }[] = [];
+  for (const { address, data } of image.weights) {
+    put(address, data);
+    const type = storedTypeOf(data, floats);
+    if (runs.at(-1)?.type !== type) runs.push({ address, type });
+  }
+
+  const part = (from: number, to: number) => bytes.slice(from - program.address, to - program.address).buffer;
+  const tensors = new Map([[PROGRAM, tensorOver(part(program.address, weightsAt), 'I32')]]);
+  for (const [i, { address, type }] of runs.entries()) {
+    tensors.set(
+      weightsName(i),
+      tensorOver(part(address, runs[i + 1]?.address ?? program.address + bytes.length), type),
+    );
+  }
+  const half = new Set(runs.flatMap(({ type }, i) => (type === 'F16' ? [weightsName(i)] : [])));
+  const text = JSON.stringify({ version: VERSION, ...program, weights: runs.map(({ address }) => address) });
+  const write = (checksum: string) =>
+    writeSafetensors(tensors, {
+      metadata: { ...metadata, [PROGRAM_KEY]: text, [CHECKSUM_KEY]: checksum },
+      floats: (name) => (half.has(name) ? 'float16' : 'float32'),
+    });
+  const checksum = new Checksum();
+  checksum.addText(text);
+  // The header's length does not depend on the digits.
+  const { buffer, byteLength } = write(checksum.digest());
+  const dataBytes = [...tensors].reduce((n, [name, { data }]) => n + data.byteLength / (half.has(name) ? 2 : 1), 0);
+  checksum.add(new Int32Array(buffer, byteLength - dataBytes, dataBytes / 4));
+  return write(checksum.digest());
+}
+
+/** Reads and checks what a compiled model's header says. Throws a one-line {@link GhostkitError}. */
+export function parseCompiled({ entries, metadata }: ParsedHeader): CompiledHeader {
+  const { [PROGRAM_KEY]: text, [CHECKSUM_KEY]: checksum, ...rest } = metadata;
+  if (text === undefined) {
+    throw new GhostkitError('not a compiled model: it has no program; ghostkit convert makes one');
+  }
+  const stored = parseProgram(text);
+  if (checksum === undefined) damaged('it has no checksum');
+  const order = [...entries].sort((a, b) => a.start - b.start);
+  const places = new Map<string, number>([[PROGRAM, stored.address]]);
+  for (const [i, address] of stored.weights.entries()) places.set(weightsName(i), address);
+  const regions = order.map(({ name, stored: type, start, end }): Region => {
+    const address = places.get(name);
+    if (address === undefined || !places.delete(name)) damaged('it has a tensor that belongs to no place');
+    if (!STORED_TYPES.has(type)) damaged(`its ${name} is stored as ${type}`);
+    const bytes = (end - start) * (type === 'F16' ? 2 : 1);
+    return { tensor: name, type, address, bytes, from: start, stored: end - start };
+  });
+  if (places.size > 0) damaged('a tensor is missing');
+  let position = stored.address;
+  for (const { address, bytes } of [...regions].sort((a, b) => a.address - b.address)) {
+    if (address !== position || bytes % ALIGNMENT !== 0) damaged('its tensors do not fit together');
+    position += bytes;
+  }
+  if (position !== stored.address + imageBytes(stored)) damaged('its sizes disagree');
+  const { weights: _, version: __, ...program } = stored;
+  return { program, regions, checksum, text, metadata: rest };
+}
+
+const STORED_TYPES: ReadonlySet<string> = new Set<StoredType>(['F32', 'F16', 'I32', 'I8']);
+
+interface StoredProgram extends Program {
+  readonly version: number;
+  /** The addresses of the tensors with the weights. */
+  readonly weights: readonly number[];
+}
+
+function damaged(what: string): never {
+  throw new GhostkitError(`this compiled model is damaged: ${what}`);
+}
+
+const isSize = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+
+function checkVersion(version: unknown): void {
+  if (version === VERSION) return;
+  if (!isSize(version)) damaged('it has no version');
+  const how = version > VERSION ? 'it needs a newer ghostkit' : 'compile it again';
+  throw new GhostkitError(
+    `this compiled model has version ${version} of the format, this ghostkit reads version ${VERSION}; ${how}`,
+  );
+}
+
+function parseProgram(text: string): StoredProgram {
+  let stored: StoredProgram;
+  try {
+    stored = JSON.parse(text);
+  } catch (error) {
+    damaged(`its program is not JSON (${messageOf(error)})`);
+  }
+  if (typeof stored !== 'object' || stored === null) damaged('its program is not an object');
+  checkVersion(stored.version);
+  const { address, wordCount, memory, calls, inputs, outputs, threads, macs, weights } = stored;
+  if (![address, wordCount, memory?.total, memory?.weights, memory?.activations, macs].every(isSize)) {
+    damaged('a size is missing');
+  }
+  if (!Array.isArray(weights) || !weights.every(isSize)) damaged('the places of its weights are missing');
+  if (!isSize(threads) || threads < 1 || threads > MAX_THREADS) damaged('its number of threads is out of range');
+  if (address % ALIGNMENT !== 0 || address === 0 || memory.weights % ALIGNMENT !== 0) {
+    damaged('its memory is not aligned');
+  }
+  const end = address + imageBytes(stored);
+  if (end + memory.activations + ALIGNMENT > memory.total) damaged('its memory is too small');
+  const inMemory = (port: ProgramPort) =>
+    typeof port?.name === 'string' &&
+    Array.isArray(port.shape) &&
+    port.shape.every((d) => isSize(d) && d > 0) &&
+    isSize(port.address) &&
+    port.address % 4 === 0 &&
+    port.address >= end &&
+    port.address + sizeOf(port.shape) * 4 <= memory.total;
+  if (![inputs, outputs].every((ports) => Array.isArray(ports) && ports.length > 0 && ports.every(inMemory))) {
+    damaged('an input or output lies outside its memory');
+  }
+  let last = -1;
+  const inOrder = (call: Program['calls'][number]) => {
+    const fits = isSize(call?.start) && call.start > last && call.start < wordCount && typeof call.label === 'string';
+    last = call?.start ?? 0;
+    return fits;
+  };
+  if (!Array.isArray(calls) || !calls.every(inOrder)) damaged('its calls are not in order');
+  return stored;
+}

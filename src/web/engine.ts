@@ -1,0 +1,99 @@
+import { preprocessingIn } from '../data/preprocessing.js';
+import { topClasses } from '../data/top-classes.js';
+import { IMAGENET, type Preprocessing } from '../data/transform.js';
+import { labelsIn } from '../formats/metadata.js';
+import type { CompiledModel } from '../runtime/compiled-model.js';
+import type { KernelVariant } from '../runtime/executor.js';
+import { GhostkitError } from '../tensor/error.js';
+import type { FloatTensor, Shape } from '../tensor/tensor.js';
+import { type PictureSource, toTensor } from './picture.js';
+
+/** What is known of a model that is loaded. */
+export interface ModelFacts {
+  readonly labels?: readonly string[];
+  readonly preprocessing: Preprocessing;
+  readonly inputs: Readonly<Record<string, Shape>>;
+  readonly outputs: Readonly<Record<string, Shape>>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly variant: KernelVariant;
+  readonly threads: number;
+  readonly macs: number;
+}
+
+/** One of the classes a picture may be of. */
+export interface NamedClass {
+  /** The class's name, `class 7` where the model has no names. */
+  readonly label: string;
+  readonly index: number;
+  /** From 0 to 1; those of all classes sum to 1. */
+  readonly probability: number;
+}
+
+/** A picture's best classes, and the milliseconds that preparing it and the network took. */
+export interface Classified {
+  readonly top: NamedClass[];
+  readonly timing: { readonly prepare: number; readonly run: number };
+}
+
+/** What `run` takes: the tensor of the only input, or one for each input by name. */
+export type ModelInput = FloatTensor | Float32Array | Readonly<Record<string, Float32Array | FloatTensor>>;
+
+const isTensor = (input: ModelInput): input is FloatTensor | Float32Array =>
+  input instanceof Float32Array || ('dtype' in input && 'data' in input);
+
+/** A model in the thread that runs it. */
+export class Engine {
+  private constructor(
+    private readonly model: CompiledModel,
+    readonly facts: ModelFacts,
+  ) {}
+
+  /** Throws a {@link GhostkitError} when the model's file says something about it that cannot be. */
+  static of(model: CompiledModel): Engine {
+    try {
+      return new Engine(model, factsOf(model));
+    } catch (error) {
+      model.close();
+      throw error;
+    }
+  }
+
+  async classify(source: PictureSource, topK: number): Promise<Classified> {
+    const { preprocessing, labels } = this.facts;
+    const before = performance.now();
+    const image = await toTensor(source, preprocessing);
+    const ready = performance.now();
+    const { data } = this.run(image).logits;
+    const run = performance.now() - ready;
+    const top = topClasses(data, topK, labels).map(({ label, ...guess }) => ({
+      label: label ?? `class ${guess.index}`,
+      ...guess,
+    }));
+    return { top, timing: { prepare: ready - before, run } };
+  }
+
+  run(input: ModelInput): Record<string, FloatTensor> {
+    return this.model.run(isTensor(input) ? { [this.onlyInput()]: input } : input);
+  }
+
+  close(): void {
+    this.model.close();
+  }
+
+  private onlyInput(): string {
+    const [name, ...others] = Object.keys(this.facts.inputs);
+    if (others.length > 0) throw new GhostkitError(`give each input by its name: ${[name, ...others].join(', ')}`);
+    return name;
+  }
+}
+
+function factsOf(model: CompiledModel): ModelFacts {
+  const { inputs, outputs, metadata, variant, threads, macs } = model;
+  const classes = outputs.logits?.at(-1);
+  const [size] = Object.values(inputs)[0].slice(-1);
+  return {
+    labels: classes === undefined ? undefined : labelsIn(metadata, classes),
+    preprocessing: preprocessingIn(metadata) ?? { ...IMAGENET, size },
+    ...{ inputs, outputs, metadata, variant, threads, macs },
+  };
+}

@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import { labelsIn } from '../../src/formats/metadata.js';
+import { exportOnnx } from '../../src/formats/onnx/export.js';
+import { DeployedClassifier } from '../../src/models/deployed.js';
+import { identify, loadedFrom } from '../../src/models/identify.js';
+import { ImportedModel } from '../../src/models/imported.js';
+import { readOnnx } from '../../src/models/read-onnx.js';
+import { compile } from '../../src/nn/compile.js';
+import { trace } from '../../src/nn/trace.js';
+import { expectClose, noise, runOnnx } from '../formats/onnx/run.js';
+import { ints, onnxFile, tensor } from '../support/onnx-files.mjs';
+
+const random = (seed: number, ...shape: number[]) => tensor(shape, [...noise(shape, seed)]);
+
+/** A small classifier for a batch and a size that are fixed, or not. */
+function classifier({
+  batch = 'N' as number | string,
+  size = 16 as number | string,
+  last = 'Softmax',
+  flat = ints(0, -1),
+} = {}) {
+  const nodes = [
+    {
+      op: 'Conv',
+      inputs: ['x', 'stem.weight', 'stem.bias'],
+      outputs: ['a'],
+      attributes: { pads: [1, 1, 1, 1], strides: [2, 2] },
+    },
+    {
+      op: 'BatchNormalization',
+      inputs: ['a', 'bn.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var'],
+      outputs: ['b'],
+    },
+    { op: 'Relu', inputs: ['b'], outputs: ['c'] },
+    { op: 'GlobalAveragePool', inputs: ['c'], outputs: ['d'] },
+    { op: 'Reshape', inputs: ['d', 'flat'], outputs: ['e'] },
+    { op: 'Gemm', inputs: ['e', 'fc.weight', 'fc.bias'], outputs: ['f'], attributes: { transB: 1 } },
+    ...(last !== 'none' ? [{ op: last, inputs: ['f'], outputs: ['scores'], attributes: { axis: 1 } }] : []),
+  ];
+  return onnxFile(
+    {
+      nodes,
+      initializers: {
+        ...{ 'stem.weight': random(1, 6, 3, 3, 3), 'stem.bias': random(2, 6) },
+        ...{ 'bn.weight': random(3, 6), 'bn.bias': random(4, 6), 'bn.running_mean': random(5, 6) },
+        'bn.running_var': tensor([6], [1, 2, 0.5, 1.5, 3, 1]),
+        ...{ flat, 'fc.weight': random(6, 4, 6), 'fc.bias': random(7, 4) },
+      },
+      inputs: { x: [batch, 3, size, size] },
+      outputs: { [last !== 'none' ? 'scores' : 'f']: [batch, 4] },
+    },
+    { metadata: { 'ghostkit.labels': '["a","b","c","d"]' } },
+  );
+}
+
+describe('a network from an ONNX file', () => {
+  it('has its parameters and its statistics by their names, of which the latter are not learnt', async () => {
+    const model = await readOnnx(classifier());
+    expect([...model.stateShapes()]).toEqual([
+      ['stem.weight', [6, 3, 3, 3]],
+      ['stem.bias', [6]],
+      ['bn.weight', [6]],
+      ['bn.bias', [6]],
+      ['bn.running_mean', [6]],
+      ['bn.running_var', [6]],
+      ['fc.weight', [4, 6]],
+      ['fc.bias', [4]],
+    ]);
+    expect(model.parameterCount()).toBe(6 * 27 + 6 + 12 + 24 + 4);
+    expect([...new DeployedClassifier(model).stateShapes().keys()]).toEqual([
+      'stem.weight',
+      'stem.bias',
+      'fc.weight',
+      'fc.bias',
+    ]);
+    expect(model).toMatchObject({
+      inChannels: 3,
+      inputSize: [16, 16],
+      input: [1, 3, 16, 16],
+      output: [1, 4],
+      numClasses: 4,
+    });
+    expect(labelsIn(model.metadata, model.numClasses)).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it.each(['Softmax', 'LogSoftmax', 'none'])('gives its scores in front of %s', async (last) => {
+    const model = await readOnnx(classifier({ last }), { batch: 3 });
+    expect(model.endsInSoftmax).toBe(last !== 'none');
+    const shape = [3, 3, 16, 16];
+    const data = noise(shape, 9);
+    const { f: wanted } = await runOnnx(classifier({ last: 'none' }), { x: { shape, data } });
+    const net = await compile(model, { input: model.input });
+    expectClose(net.run({ image: data }).logits.data, wanted.data);
+    net.close();
+  });
+
+  it('that was written for one batch and one size is made for any', async () => {
+    const model = await readOnnx(classifier({ batch: 1, flat: ints(1, 6) }));
+    expect(model.input).toEqual([1, 3, 16, 16]);
+    const shape = [5, 3, 24, 16];
+    const data = noise(shape, 9);
+    const { f: wanted } = await runOnnx(classifier({ size: 'S', last: 'none' }), { x: { shape, data } });
+    const net = await compile(model, { input: shape });
+    expectClose(net.run({ image: data }).logits.data, wanted.data);
+    net.close();
+    // For one picture it is exported as it was; for any, a fixed shape would stand in the way.
+    expect(exportOnnx(trace(model, { input: shape }), { dynamicBatch: true }).length).toBeGreaterThan(100);
+  });
+
+  it('whose size is open takes the usual one', async () => {
+    const model = await readOnnx(classifier({ size: 'side' }));
+    expect(model.inputSize).toBeUndefined();
+    expect(model.input).toEqual([1, 3, 224, 224]);
+  });
+
+  it('is trained on like any other: its parameters are what is changed', async () => {
+    const model = await readOnnx(classifier());
+    const [[, weight]] = model.namedParameters();
+    weight.data = weight.data.map((v) => v * 2);
+    const again = trace(model, { input: [2, 3, 16, 16] });
+    expect(again.outputs.logits.shape).toEqual([2, 4]);
+    expect(model.state().get('stem.weight')?.data[0]).toBeCloseTo(2 * noise([6, 3, 3, 3], 1)[0], 6);
+  });
+
+  it('is told from a checkpoint by its structure', async () => {
+    const { checkpoint } = loadedFrom('small', await readOnnx(classifier()));
+    const loaded = identify(checkpoint);
+    expect(loaded?.model).toBeInstanceOf(ImportedModel);
+    expect(loaded?.labels).toEqual(['a', 'b', 'c', 'd']);
+    const broken = (metadata: string) => ({ ...checkpoint, metadata: { 'ghostkit.graph': metadata } });
+    expect(() => identify(broken('*'))).toThrow('is not base64');
+    expect(() => identify(broken(btoa('no file')))).toThrow(/ONNX file/);
+    expect(() => identify({ ...checkpoint, state: new Map() })).toThrow(/stem\.weight/);
+  });
+
+  it('that is no classifier is compiled all the same, and has no classes', async () => {
+    const file = onnxFile({
+      nodes: [{ op: 'Sigmoid', inputs: ['x'], outputs: ['y'] }],
+      inputs: { x: [1, 3, 8, 8] },
+      outputs: { y: [1, 3, 8, 8] },
+    });
+    const model = await readOnnx(file);
+    expect(() => model.numClasses).toThrow('this ONNX file is no classifier: its output is [1,3,8,8], not [N,classes]');
+    const net = await compile(model, { input: model.input });
+    expect(net.run({ image: new Float32Array(192) }).logits.data[0]).toBeCloseTo(0.5, 6);
+    net.close();
+  });
+});
