@@ -40,8 +40,9 @@ function figure(title, subtitle, keys, svg) {
  * Accuracy against latency: a line for each series through its points.
  *
  * @param {{ series: string, label: string, ms: number, top1: number }[]} points
+ * @param {(series: string) => boolean} labelled whose points have their labels beside them
  */
-export function accuracyChart(title, subtitle, points) {
+export function accuracyChart(title, subtitle, points, labelled = () => true) {
   const keys = [...new Set(points.map(({ series }) => series))];
   const channels = { x: 'ms', y: 'top1', stroke: 'series' };
   const sorted = [...points].sort((a, b) => a.top1 - b.top1);
@@ -63,7 +64,7 @@ export function accuracyChart(title, subtitle, points) {
         ...{ x: 'ms', y: 'top1', fill: 'series', r: 4.5, stroke: 'var(--card)' },
         title: ({ series, label, ms, top1 }) => `${series} ${label}: ${top1} %, ${ms.toFixed(2)} ms`,
       }),
-      ...keys.map((key, i) =>
+      ...keys.filter(labelled).map((key, i) =>
         Plot.text(
           sorted.filter(({ series }) => series === key),
           // Above and below in turn: lines lie close together.

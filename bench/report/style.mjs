@@ -26,10 +26,10 @@ figure svg { display: block; width: 100%; min-width: 27rem; height: auto; overfl
 .keys { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; color: var(--soft); margin: 0 0 .3rem; padding: 0; list-style: none; }
 .keys li::before { content: ''; display: inline-block; width: .75rem; height: .75rem; border-radius: 50%; margin-right: .4rem; background: var(--key); vertical-align: -.05rem; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .88rem; }
 th { font-weight: 500; text-align: right; vertical-align: bottom; }
 td { text-align: right; white-space: nowrap; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--rule); }
+th, td { padding: .3rem .5rem; border-bottom: 1px solid var(--rule); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr:last-child td { border-bottom: 0; }
 td.own { font-weight: 650; }

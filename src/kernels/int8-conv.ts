@@ -2,10 +2,10 @@ import { arg } from './args';
 import { dotsAreRight } from './int8-check';
 import { ENDS, storeEnds } from './int8-ends';
 import { finishBytes, finishFloats } from './int8-finish';
-import { gatherWindows } from './int8-windows';
 import { pairs1x8, pairs4x4 } from './int8-pairs';
-import { longBytes6x8 } from './int8-tiles-long';
 import { bytes4x8, bytes6x8, dots1x32, dots1x8, dots4x8, dots6x8 } from './int8-tiles';
+import { longBytes6x8 } from './int8-tiles-long';
+import { gatherWindows } from './int8-windows';
 import { first, last } from './share';
 
 // Convolution of int8 activations as a matrix product: pointwise ones read their rows where they are, others copy the windows of a block of
@@ -47,8 +47,9 @@ export function int8Conv(p: usize, tid: i32, threads: i32): void {
   const bytes = (arg(p, 7) * arg(p, 11) * arg(p, 12) + 7) & ~7;
   const sums = <usize>arg(p, 22) + <usize>tid * <usize>arg(p, 23);
   const gathered = sums + SUMS + ENDS;
-  const step = blockRows(bytes);
   const dots = dotsAreRight(sums);
+  // Widened, they take twice the room.
+  const step = blockRows(dots ? bytes : bytes << 1);
   storeEnds(p, sums + SUMS);
   for (; row < rowEnd; row += step) {
     const count = min(step, rowEnd - row);

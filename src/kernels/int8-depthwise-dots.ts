@@ -3,10 +3,10 @@ import { CONSTANTS } from './int8-depthwise-end';
 import { quad3, quad5 } from './int8-depthwise-quads';
 
 // Depthwise convolution by the relaxed dot product, for 3x3 and 5x5 kernels whose outputs are as wide as the image (with a stride, too few outputs
-// share what is prepared): four taps of a kernel's row in one instruction. For that the rows of
-// the image that are in use are kept with the bytes of four neighbouring columns side by side, `[column / 2][channel / 4][4 channels][4 columns]`,
-// overlapping by two, for a part of the channels at a time: all rows of a small image, or a ring of as many as the kernel has. Sums are the same as in
-// int8-depthwise.ts, and so is what follows. The arguments are those of that file.
+// share what is prepared): four taps of a kernel's row in one instruction. For that the rows of the image that are in use are kept with the bytes of
+// four neighbouring columns side by side, `[column / 2][channel / 4][4 channels][4 columns]`, overlapping by two, for a part of the channels at a time:
+// all rows of a small image, or a ring of as many as the kernel has. Sums are the same as in int8-depthwise.ts, and so is what follows. The arguments
+// are those of that file.
 
 /** Whether the layer is one for these loops. */
 // @ts-expect-error: decorator
@@ -19,6 +19,8 @@ export function suitsDots(p: usize): bool {
 export function depthwiseDots(p: usize, row: i32, rowEnd: i32, scratch: usize): void {
   const channels = arg(p, 7);
   const part = arg(p, 29);
+  // A damaged program must not run for ever.
+  if (part < 8 || arg(p, 31) < arg(p, 10)) unreachable();
   const ring = scratch + CONSTANTS + (<usize>((channels + 7) & ~7) << 1);
   for (let c = 0; c < channels; c += part) {
     rowsOfPart(p, row, rowEnd, c, min(part, channels - c), ring, scratch);

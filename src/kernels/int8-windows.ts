@@ -57,12 +57,13 @@ function copyWindows(
   x: usize, next: usize, stepY: usize, to: usize, rowBytes: usize, run: usize, rows: i32, count: i32,
 ): void {
   if (run <= 16 && rows == 3) {
-      const line2 = stepY << 1;
-    const run2 = run << 1;
+    // The stem's windows: nothing to count.
+    const last = stepY << 1;
+    const end = run << 1;
     for (; count > 0; count--, x += next, to += rowBytes) {
       v128.store(to, v128.load(x));
       v128.store(to + run, v128.load(x + stepY));
-      v128.store(to + run2, v128.load(x + line2));
+      v128.store(to + end, v128.load(x + last));
     }
     return;
   }

@@ -35,7 +35,8 @@ export const quantizedConvOp = defineOperator<QuantizedConvAttrs>({
   shape(inputs, attrs) {
     const [x, weight, bias, residual] = inputs;
     if (x.length === 2) return linearOp.shape([x, weight, bias], { bias: true, activation: 'none' });
-    const { groups } = attrs;
+    const { groups, output } = attrs;
+    if (!output && (groups > 1 || residual)) throw new GhostkitError('quantized_conv: only plain results can be float');
     const depthwise = weight[1] === 1 && weight[0] === groups && x[1] === groups;
     if (groups !== 1 && !depthwise)
       throw new GhostkitError('quantized_conv: groups of several channels are not quantised');

@@ -12,6 +12,7 @@ import { createModel, type ModelOptions } from '../../src/models/registry.js';
 import { compileGraph, compileGraphToBytes } from '../../src/nn/compile.js';
 import { trace } from '../../src/nn/trace.js';
 import { conv2dOp } from '../../src/ops/conv2d.js';
+import * as ops from '../../src/ops/index.js';
 import { channelStatistics } from '../../src/quantize/calibrate.js';
 import { quantizeModel } from '../../src/quantize/quantize.js';
 import { percentileRange, rangeError, squaredErrorRange } from '../../src/quantize/ranges.js';
@@ -174,6 +175,24 @@ describe('quantizeModel', () => {
     });
     expect(scales.length).toBeGreaterThan(20);
     expect(new Set(scales)).toEqual(new Set([1]));
+  });
+
+  it('converts where floats stand between, and has float outputs of layers that add a residual', async () => {
+    const layers = new Layers(5);
+    const graph = graphOf([2, 3, 16, 16], (x) => {
+      const stem = ops.relu(layers.conv(x, 12, 3, { bias: true, padding: 1, name: 'stem' }));
+      const pooled = ops.maxPool(stem, 2);
+      const branch = ops.relu(layers.depthwise(pooled, 3, { bias: true, name: 'depthwise' }));
+      return { sum: ops.add(layers.conv(branch, 12, 1, { bias: true, name: 'last' }), pooled), branch };
+    });
+    const calibration = Array.from({ length: 8 }, (_, i) => namedInput(`x ${i}`, [2, 3, 16, 16]));
+    const quantized = await quantizeModel(graph, { calibration, floatLayers: [] });
+    expect(countOps(quantized.graph)).toMatchObject({ quantized_conv: 3, pool: 1, quantize: 2, dequantize: 2 });
+    const [x] = calibration;
+    const [wanted, actual] = await Promise.all(
+      [graph, quantized.graph].map(async (g) => (await compileGraph(g, { deploy: false })).run({ x: x.data })),
+    );
+    for (const name of ['sum', 'branch']) expect(sqnr([wanted[name].data], [actual[name].data])).toBeGreaterThan(25);
   });
 
   it('says in one line what is missing', async () => {

@@ -187,7 +187,7 @@ describe('int8 kernels compute what their integers say', () => {
         const wrong = actual.filter((v, i) => Math.abs(v - expected[i]) > (odd ? 1 : 0));
         expect(wrong).toEqual([]);
       }),
-      { numRuns: 50 },
+      { numRuns: 30 },
     );
   });
 
@@ -242,7 +242,7 @@ describe('int8 kernels compute what their integers say', () => {
         });
         expect(actual).toEqual(expected);
       }),
-      { numRuns: 50 },
+      { numRuns: 30 },
     );
   });
 });

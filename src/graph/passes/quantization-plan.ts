@@ -93,8 +93,10 @@ export function quantizedGroups(graph: Graph, floatLayers: ReadonlySet<Value>): 
     const computed = isLayer(value) || (quantizableElementwise(value) && inBytes.has(value));
     if (computed) for (const v of integerInputs(value)) if (dataOf(v) === undefined) inBytes.add(v);
   }
-  // A depthwise kernel has no float results: they are converted behind it.
-  for (const value of order) if (isLayer(value) && isOp(value, conv2dOp) && value.attrs.groups > 1) inBytes.add(value);
+  // A depthwise kernel and one that adds a residual have no float results: they are converted behind it.
+  for (const value of order) {
+    if (isLayer(value) && isOp(value, conv2dOp) && (value.attrs.groups > 1 || value.attrs.residual)) inBytes.add(value);
+  }
   const group = new Map<Value, Value[]>();
   for (const value of order) if (inBytes.has(value)) group.set(value, [value]);
   for (const value of order) {

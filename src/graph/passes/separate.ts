@@ -37,7 +37,8 @@ export function separate(graph: Graph): Graph {
   return rewrite(gated, (value, original) => {
     if (!isOp(value, conv2dOp) && !isOp(value, linearOp)) return value;
     const { activation: kind } = value.attrs;
-    if (BOUNDS.includes(kind) || onlyGate(original)) return value;
+    const dense = !isOp(value, conv2dOp) || (value.attrs.groups === 1 && !value.attrs.residual);
+    if (BOUNDS.includes(kind) || (dense && onlyGate(original))) return value;
     const plain = apply(value.op as Operator<unknown>, value.inputs, { ...value.attrs, activation: 'none' });
     return apply(activationOp, [plain], { kind });
   });
