@@ -126,7 +126,7 @@ function quads(p: usize, row: i32, rows: i32, from: i32, count: i32, top: i32, r
   const kept = arg(p, 31);
   const step = <usize>arg(p, 29) << 2;
   const apart = slot * <usize>arg(p, 12);
-  const vector = 48 + <usize>(taps * taps << 3);
+  const vector: usize = 48 + ((<usize>(taps * taps)) << 3);
   const bytes = <usize>(taps * (taps == 3 ? 16 : 32));
   const five = taps == 5;
   let a = ring + <usize>(top % kept) * slot;

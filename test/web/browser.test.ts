@@ -8,7 +8,7 @@ import { METADATA } from '../../src/formats/metadata.js';
 import { loadCompiled } from '../../src/runtime/compiled-file.js';
 import { encoder, pattern } from '../support/pictures.js';
 import { ask, failure, open, plainPage } from './page.js';
-import { int8Model, LABELS, PREPROCESSING, smallModel, startSite } from './site.js';
+import { int8Model, LABELS, PREPROCESSING, shippedModel, smallModel, startSite } from './site.js';
 
 const missing = await whyNoBrowser();
 if (missing) console.warn(`the tests in a browser are skipped: ${missing}`);
@@ -104,6 +104,22 @@ describe.skipIf(missing)('a model in Chromium', () => {
     const error = Math.max(...half.logits.map((v, i) => Math.abs(v - logits[i])));
     expect(error).toBeGreaterThan(0);
     expect(error).toBeLessThan(0.02);
+  });
+
+  it('answers with the weights that come with the package as Node does', async () => {
+    const { bytes, labels, preprocessing } = await shippedModel();
+    const net = await loadCompiled(bytes);
+    const { data: image } = toTensor(await loadImage(site.pictures['large.png']), preprocessing);
+    const { data: logits } = net.run({ image }).logits;
+    net.close();
+    const top = topClasses(logits, 5, labels);
+    for (const where of ['open', 'isolated']) {
+      site.files[`/${where}/shipped.bin`] = { body: bytes };
+      await open(page, `${site.url}/${where}/page.html`);
+      const got = await ask(page, { model: 'shipped.bin', picture: 'large.png', threads: 2 });
+      expect(Math.max(...got.logits.map((v, i) => Math.abs(v - logits[i])))).toBeLessThan(1e-4);
+      expect(got.top.map(({ label }) => label)).toEqual(top.map(({ label }) => label));
+    }
   });
 
   it('runs in 8 bits as Node does, with relaxed SIMD and without, on one thread and two', async () => {

@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { bundleForPages } from '../../scripts/bundle-pages.mjs';
 import { ISOLATION, serve } from '../../scripts/lib/serve.mjs';
-import { preprocessingMetadata } from '../../src/data/preprocessing.js';
+import { loadModel } from '../../src/cli/model-source.js';
+import { preprocessingIn, preprocessingMetadata } from '../../src/data/preprocessing.js';
 import { IMAGENET, type Preprocessing } from '../../src/data/transform.js';
 import { METADATA } from '../../src/formats/metadata.js';
+import { SHIPPED_WEIGHTS } from '../../src/hub/shipped.js';
 import { assignNamedWeights, namedInput } from '../../src/models/named-weights.js';
 import { createModel } from '../../src/models/registry.js';
 import { compileGraphToBytes, compileToBytes } from '../../src/nn/compile.js';
@@ -34,6 +36,15 @@ export function smallModel(options: { floats?: 'float16'; metadata?: Record<stri
     ...options.metadata,
   };
   return compileToBytes(model, { input: [1, 3, size, size], threads: 2, floats: options.floats }, metadata);
+}
+
+/** The network that comes with the package, with its own labels and preprocessing. */
+export async function shippedModel() {
+  const { model, labels = [], checkpoint } = await loadModel(SHIPPED_WEIGHTS);
+  const preprocessing = preprocessingIn(checkpoint.metadata) as Preprocessing;
+  const metadata = { ...preprocessingMetadata(preprocessing), [METADATA.labels]: JSON.stringify(labels) };
+  const input = [1, 3, preprocessing.size, preprocessing.size];
+  return { bytes: compileToBytes(model, { input, threads: 2, floats: 'float16' }, metadata), labels, preprocessing };
 }
 
 /** One in 8 bits, every layer, without labels. */
