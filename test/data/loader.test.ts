@@ -158,7 +158,11 @@ describe('a training epoch', () => {
     const expected = order.map((i) => (bad.has(i) ? (i + 1) % 23 : i));
     expect(batches.flatMap(({ indices }) => [...indices])).toEqual(expected);
     expect(batches.flatMap(({ labels }) => [...labels])).toEqual(expected.map((i) => damaged.label(i)));
-    expect(await load(damaged, { ...options, workers: 2, cacheBytes: 1e6 })).toEqual({ batches, unreadable });
+    const others = await load(damaged, { ...options, workers: 2, cacheBytes: 1e6 });
+    expect(others.batches).toEqual(batches);
+    // What the decoder says behind it may be of a picture that another thread reads at the same time.
+    const stable = (list: typeof unreadable) => list.map((u) => ({ ...u, reason: u.reason.replace(/ \(.*\)$/, '') }));
+    expect(stable(others.unreadable)).toEqual(stable(unreadable));
   });
 });
 
