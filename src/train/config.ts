@@ -143,8 +143,8 @@ export const trainConfigSchema = z.strictObject({
   inputSize: z.int().min(8),
   /**
    * Side in pixels of what the trained network is evaluated and used with; null for `inputSize`. A cut of a part of a picture shows things
-   * larger than the whole picture does, so a network sees them at one size when it is trained with fewer pixels than it is used with, and
-   * is trained sooner (Touvron et al. 2019, section 3).
+   * larger than the whole picture does, so a network can be trained with fewer pixels than it is used with, and is trained sooner; some
+   * steps with all of them at the end make up for the difference (Touvron et al. 2019, sections 3 and 4).
    */
   evalSize: z.int().min(8).nullable(),
   /** How pictures are cut for evaluation: that size over the short side of the resized picture. */

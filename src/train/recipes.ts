@@ -124,7 +124,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
     },
   },
   'tiny-imagenet': {
-    summary: 'a small network on Tiny-ImageNet-200: trained at 48 pixels, used at its 64',
+    summary: 'a small network on Tiny-ImageNet-200: at 48 pixels, to be fine-tuned at its 64',
     config: {
       model: 'repghostnet_050',
       stemStride: 1,
