@@ -7,6 +7,7 @@ import { labelsIn } from '../formats/metadata.js';
 import { decodeModel, type ModelProto } from '../formats/onnx/decode.js';
 import { externalLocations } from '../formats/onnx/external.js';
 import { externalFiles } from '../formats/onnx/file.js';
+import { withPath } from '../formats/with-path.js';
 import { deploy as deployForm, optimize } from '../graph/passes/deploy.js';
 import { type LoadedModel, titleOf } from '../models/identify.js';
 import { ImportedModel, pictureInput } from '../models/imported.js';
@@ -74,7 +75,8 @@ export async function onnxFileClassifier(
   providers: readonly string[],
 ): Promise<ClassifierFile> {
   // Only what the file says of itself is read here; its weights are onnxruntime's affair.
-  const file = await decoded(path);
+  const bytes = await readBytes(path);
+  const file = withPath(path, () => decodeModel(bytes));
   const { channels, size, batch, channelsLast } = pictureInput(file.graph);
   const [height, width] = size ?? [asked.size ?? IMAGENET.size, asked.size ?? IMAGENET.size];
   const preprocessing = prepared(preprocessingIn(file.metadata) ?? { ...IMAGENET, size: height }, asked);
@@ -108,22 +110,7 @@ export async function onnxFileClassifier(
 /** onnxruntime's package for the web does not find external data by itself. */
 async function externalFor(path: string, file: ModelProto): Promise<Record<string, Uint8Array> | undefined> {
   if ((await findOnnxRuntime())?.name !== 'onnxruntime-web' || externalLocations(file).size === 0) return undefined;
-  try {
-    return await externalFiles(path, file);
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
-}
-
-async function decoded(path: string): Promise<ModelProto> {
-  const bytes = await readBytes(path);
-  try {
-    return decodeModel(bytes);
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
+  return withPath(path, () => externalFiles(path, file));
 }
 
 function classesOf(path: string, file: ModelProto): number {

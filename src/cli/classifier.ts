@@ -2,6 +2,7 @@ import { preprocessingIn } from '../data/preprocessing.js';
 import { IMAGENET, type Preprocessing } from '../data/transform.js';
 import { labelsIn, METADATA } from '../formats/metadata.js';
 import { readSafetensorsHeader } from '../formats/safetensors.js';
+import { withPath } from '../formats/with-path.js';
 import { type Form, titleOf } from '../models/identify.js';
 import { compile } from '../nn/compile.js';
 import { loadCompiled } from '../runtime/compiled-file.js';
@@ -44,15 +45,6 @@ export async function compiledHeaderOf(path: string): Promise<CompiledHeader | u
   }
   if (!(PROGRAM_KEY in header.metadata)) return undefined;
   return withPath(path, () => parseCompiled(header));
-}
-
-function withPath<T>(path: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
 }
 
 /** The classifier in a file. Throws a {@link GhostkitError} that begins with the path. */

@@ -3,6 +3,7 @@ import { readBytes } from '../data/files.js';
 import { METADATA } from '../formats/metadata.js';
 import { decodeModel, type ModelProto, type ValueInfoProto } from '../formats/onnx/decode.js';
 import { printable } from '../formats/text.js';
+import { withPath } from '../formats/with-path.js';
 import type { ImportedModel } from '../models/imported.js';
 import { readOnnx } from '../models/read-onnx.js';
 import { graphStats } from '../models/stats.js';
@@ -13,15 +14,6 @@ import { formatBytes, formatCount, formatPairs, type Io, printJson, styleFor } f
 
 /** A line of a table holds no more of a metadata value. */
 const SHOWN = 60;
-
-function decoded(path: string, bytes: Uint8Array): ModelProto {
-  try {
-    return decodeModel(bytes);
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${printable(path, 500)}: ${error.message}`, { cause: error });
-  }
-}
 
 /** The network as ghostkit would run it, or why it would not. */
 async function imported(path: string): Promise<{ model?: ImportedModel; error?: string }> {
@@ -50,7 +42,8 @@ const shapeOf = ({ name, shape }: ValueInfoProto) =>
 
 /** Tells what an ONNX file holds, and whether ghostkit can run it. */
 export async function infoOnnx(io: Io, path: string, json = false): Promise<void> {
-  const file = decoded(path, await readBytes(path));
+  const content = await readBytes(path);
+  const file = withPath(path, () => decodeModel(content));
   const { size: bytes } = await stat(path);
   const { graph, producer, opset, metadata } = file;
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));

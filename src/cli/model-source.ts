@@ -3,6 +3,7 @@ import { preprocessingIn } from '../data/preprocessing.js';
 import { IMAGENET, type Preprocessing } from '../data/transform.js';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
+import { withPath } from '../formats/with-path.js';
 import { identify, type LoadedModel, loadedFrom } from '../models/identify.js';
 import { readOnnx } from '../models/read-onnx.js';
 import { findModel, type ModelEntry } from '../models/registry.js';
@@ -36,15 +37,6 @@ export const isOnnxPath = (path: string): boolean => /\.onnx$/i.test(path);
 async function loadOnnx(path: string): Promise<LoadedModel> {
   const model = await readOnnx(path);
   return withPath(path, () => loadedFrom(basename(path).replace(/\.onnx$/i, ''), model));
-}
-
-function withPath<T>(path: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
 }
 
 export interface SourceOptions {

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readBytes } from '../data/files.js';
-import { GhostkitError } from '../tensor/error.js';
+import { withPath } from '../formats/with-path.js';
 import { readTrainingCheckpoint } from '../train/checkpoint.js';
 import type { TrainConfig } from '../train/config.js';
 import { checkConfig, mergeSettings, parseConfig, parseSettings, resolveConfig } from '../train/resolve-config.js';
@@ -82,12 +82,7 @@ export async function settingsOfOptions(data: string | undefined, options: Train
 
 async function configFile(path: string): Promise<Json> {
   const text = new TextDecoder().decode(await readBytes(path));
-  try {
-    return parseConfig(text);
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
+  return withPath(path, () => parseConfig(text));
 }
 
 /**

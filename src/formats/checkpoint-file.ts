@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { GhostkitError } from '../tensor/error.js';
 import { type Checkpoint, type CheckpointOptions, parseCheckpoint } from './checkpoint.js';
 import { messageOf, printable } from './text.js';
+import { withPath } from './with-path.js';
 
 const REASONS: Record<string, string> = {
   ENOENT: 'there is no such file',
@@ -24,10 +25,5 @@ export async function readCheckpoint(path: string, options: CheckpointOptions = 
     const code = (error as NodeJS.ErrnoException).code ?? '';
     throw new GhostkitError(`${printable(path, 500)}: ${REASONS[code] ?? messageOf(error)}`, { cause: error });
   }
-  try {
-    return await parseCheckpoint(bytes, options);
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${printable(path, 500)}: ${error.message}`, { cause: error });
-  }
+  return withPath(path, () => parseCheckpoint(bytes, options));
 }

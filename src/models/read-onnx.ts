@@ -1,7 +1,6 @@
 import { decodeModel } from '../formats/onnx/decode.js';
 import { externalIn, withExternalData } from '../formats/onnx/external.js';
-import { printable } from '../formats/text.js';
-import { GhostkitError } from '../tensor/error.js';
+import { withPath } from '../formats/with-path.js';
 import { ImportedModel } from './imported.js';
 
 export interface ReadOnnxOptions {
@@ -32,10 +31,5 @@ export async function readOnnx(
   }
   // Only where it is needed: a page that reads bytes has no files.
   const { readModelFile } = await import('../formats/onnx/file.js');
-  try {
-    return new ImportedModel(await readModelFile(source), { batch });
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${printable(source, 500)}: ${error.message}`, { cause: error });
-  }
+  return withPath(source, async () => new ImportedModel(await readModelFile(source), { batch }));
 }

@@ -75,7 +75,6 @@ const batchStatisticsGradientOp = defineOperator<Record<string, never>>({
 });
 
 export interface BatchNormTrainAttrs {
-  readonly epsilon: number;
   readonly activation: ActivationName;
 }
 
@@ -210,8 +209,8 @@ export function batchStatistics(x: Value): Value {
 /** Normalises `x` with given statistics `[2, C]`: {@link batchStatistics} of it. */
 export function batchNormTrain(
   [x, weight, bias, statistics]: readonly [Value, Value, Value, Value],
-  attrs: BatchNormTrainAttrs,
+  { epsilon, activation }: BatchNormTrainAttrs & { readonly epsilon: number },
 ): Value {
-  const affine = apply(batchNormAffineOp, [weight, bias, statistics], { epsilon: attrs.epsilon });
-  return apply(batchNormTrainOp, [x, weight, bias, statistics, affine], attrs);
+  const affine = apply(batchNormAffineOp, [weight, bias, statistics], { epsilon });
+  return apply(batchNormTrainOp, [x, weight, bias, statistics, affine], { activation });
 }

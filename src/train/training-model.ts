@@ -2,6 +2,7 @@ import { preprocessingIn, preprocessingMetadata } from '../data/preprocessing.js
 import type { Preprocessing } from '../data/transform.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
 import { writeSafetensors } from '../formats/safetensors.js';
+import { withPath } from '../formats/with-path.js';
 import { type Guess, identify, type LoadedModel, metadataOf } from '../models/identify.js';
 import { findModel, type ModelOptions } from '../models/registry.js';
 import type { Classifier } from '../nn/trace.js';
@@ -46,7 +47,7 @@ export function encodeTrainedModel(trained: TrainedModel, metadata: Readonly<Rec
  */
 export async function readTrainable(path: string, name?: string): Promise<LoadedModel> {
   const checkpoint = await readCheckpoint(path);
-  try {
+  return withPath(path, () => {
     const told = identify(checkpoint);
     const loaded = told?.entry.name === name || name === undefined ? told : identify(checkpoint, name);
     if (!loaded) throw new GhostkitError('these are not the weights of a network that ghostkit knows');
@@ -54,10 +55,7 @@ export async function readTrainable(path: string, name?: string): Promise<Loaded
       throw new GhostkitError('these weights are merged for inference; training needs those in training form');
     }
     return loaded;
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
+  });
 }
 
 /** The settings that a file of weights asks for: its network, and how its pictures were prepared. */

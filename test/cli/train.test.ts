@@ -100,6 +100,14 @@ describe('a first loop', () => {
     const info = JSON.parse((await run('info', '--json', at('tuned', 'model.safetensors'))).out);
     expect(info.model).toMatchObject({ name: 'repghostnet_050', width: 0.25, stemStride: 1, classes: 2 });
 
+    // Without any named, on those that come with it.
+    const few = ['--set', 'perClass=2', '--epochs', '3', '--head-epochs', '1', '--batch', '4', '--workers', '0'];
+    const shipped = await run('finetune', at('other'), '-o', at('on-shipped'), ...few, '--threads', '1', '--json');
+    expect(shipped).toMatchObject({ code: 0, err: '' });
+    const made = JSON.parse((await run('info', '--json', at('on-shipped', 'model.safetensors'))).out);
+    expect(made.model).toMatchObject({ name: 'repghostnet_050', stemStride: 1, classes: 2 });
+    expect(made.model.width ?? null).toBeNull();
+
     expect(await failure(1, 'predict', '--weights', join(output, 'last.safetensors'), at('few'))).toBe(
       `${join(output, 'last.safetensors')}: this is a training to go on from; the network is in best.safetensors beside it`,
     );
@@ -193,6 +201,19 @@ describe('Ctrl-C', () => {
   const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
   // Signals of another system would end the process before it can do anything.
+  it('ends at once when it is refused, with threads that decode already started', async () => {
+    const command = ['--import', path('../support/typescript-process.mjs'), path('../../src/cli/main.ts')];
+    const refused = ['--epochs', '1', '--set', 'schedule.warmupEpochs=3', '--batch', '4', '--workers', '1'];
+    const args = ['train', at('few'), '-o', at('refused'), ...TINY, ...refused];
+    const child = spawn(process.execPath, [...command, ...args], { timeout: 15_000 });
+    let err = '';
+    child.stderr.on('data', (text) => {
+      err += text;
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect([code, err]).toEqual([1, 'error: a warm-up of 3 epochs does not end in a training of 1; shorten it\n']);
+  });
+
   it.skipIf(process.platform === 'win32')('saves, says how to go on, and exits with 130', async () => {
     const command = ['--import', path('../support/typescript-process.mjs'), path('../../src/cli/main.ts')];
     const args = ['train', at('few'), '-o', at('stopped'), ...TINY, '--batch', '4', '--epochs', '500'];

@@ -201,7 +201,7 @@ export function pairOfNorms(shape: Shape, activation: 'none' | 'relu', of?: Oper
         batchNormTrain([x, weight, bias, batchStatistics(x)], { epsilon: 1e-3, activation: 'none' });
       const both = [norm(v.a, v.weight, v.bias), norm(v.b, v['second weight'], v['second bias'])];
       const [first, other] = both.map(({ inputs }) => inputs as unknown as NormOperands);
-      return batchNormPair(first, other, { epsilon: 1e-3, activation });
+      return batchNormPair(first, other, { activation });
     },
   };
 }

@@ -3,12 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { MemoryDataset } from '../../src/data/dataset.js';
+import { createLoader } from '../../src/data/loader/loader.js';
 import { preprocessingIn } from '../../src/data/preprocessing.js';
 import { readCheckpoint } from '../../src/formats/checkpoint-file.js';
 import { identify } from '../../src/models/identify.js';
 import { createModel } from '../../src/models/registry.js';
+import { compile } from '../../src/nn/compile.js';
+import type { Classifier } from '../../src/nn/trace.js';
 import { readTrainingCheckpoint } from '../../src/train/checkpoint.js';
 import type { TrainConfig } from '../../src/train/config.js';
+import { evaluate } from '../../src/train/evaluate.js';
+import { evalLoading } from '../../src/train/loading.js';
 import { resolveConfig } from '../../src/train/resolve-config.js';
 import { layerRates, stagesOf } from '../../src/train/stages.js';
 import { TrainingStep } from '../../src/train/step.js';
@@ -120,6 +125,22 @@ describe('train', () => {
     const { metrics, best } = await train(configFor('seldom', { epochs: 3, evaluateEvery: 2 }), { data });
     expect(metrics.map(({ valTop1 }) => valTop1 !== undefined)).toEqual([false, true, true]);
     expect(best?.epoch).toBeGreaterThan(0);
+  });
+
+  it('evaluates with the size that the network is to be used with, and says so in its file', async () => {
+    const config = configFor('larger', { epochs: 1, stemStride: 1, evalSize: 48 });
+    const { folder: run, metrics } = await train(config, { data });
+    const checkpoint = await readCheckpoint(run.model);
+    expect(preprocessingIn(checkpoint.metadata)?.size).toBe(48);
+    const net = await compile(identify(checkpoint)?.model as Classifier, { input: [6, 3, 48, 48] });
+    const held = await createLoader(data.val, evalLoading(config, 6));
+    const evaluation = await evaluate(net, held);
+    net.close();
+    await held.close();
+    const { valLoss = Number.NaN, emaLoss = Number.NaN } = metrics[0];
+    expect(Math.min(...[valLoss, emaLoss].map((loss) => Math.abs(loss - (evaluation?.meanLoss ?? 0))))).toBeLessThan(
+      1e-6,
+    );
   });
 
   it('refuses a checkpoint of other classes or settings', async () => {

@@ -1,13 +1,7 @@
 import { activationOp } from '../../ops/activation.js';
 import { batchNormOp } from '../../ops/batch-norm.js';
 import { batchNormPair, batchNormPairOp, type NormOperands } from '../../ops/batch-norm-pair.js';
-import {
-  type BatchNormTrainAttrs,
-  batchNormTrain,
-  batchNormTrainOp,
-  batchStatistics,
-  rowOf,
-} from '../../ops/batch-norm-train.js';
+import { batchNormTrain, batchNormTrainOp, batchStatistics, rowOf } from '../../ops/batch-norm-train.js';
 import { type BinaryAttrs, binaryOp } from '../../ops/binary.js';
 import { dropoutOp } from '../../ops/dropout.js';
 import { dropoutTrain } from '../../ops/dropout-train.js';
@@ -62,8 +56,7 @@ function pairOf(sum: Value<BinaryAttrs>): Value | undefined {
   const plain = (v: Value) => isOp(v, batchNormTrainOp) && v.attrs.activation === 'none';
   if (sum.attrs.activation !== 'none' || !plain(a) || !plain(b) || !sameShape(a.shape, b.shape)) return undefined;
   const [first, second] = [a, b].map((v) => v.inputs as unknown as NormOperands);
-  const { epsilon } = a.attrs as BatchNormTrainAttrs;
-  return batchNormPair(first, second, { epsilon, activation: 'none' });
+  return batchNormPair(first, second, { activation: 'none' });
 }
 
 function runningUpdates(statistics: Value, mean: Value, variance: Value, momentum: number, count: number): Value[] {
