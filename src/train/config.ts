@@ -147,6 +147,18 @@ export const trainConfigSchema = z.strictObject({
    * steps with all of them at the end make up for the difference (Touvron et al. 2019, sections 3 and 4).
    */
   evalSize: z.int().min(8).nullable(),
+  /**
+   * Smaller sizes to begin with, each up to an epoch (not included), in their order; null for `inputSize` from the start. Early epochs teach
+   * a network much the same with fewer pixels, in a fraction of the time (progressive learning: Tan and Le 2021, EfficientNetV2, section 4).
+   */
+  progressive: z
+    .array(z.strictObject({ until: count, inputSize: z.int().min(8) }))
+    .min(1)
+    .refine((sizes) => sizes.every(({ until }, i) => i === 0 || until > sizes[i - 1].until), {
+      error: 'each size must be used until a later epoch than the one before it',
+    })
+    .nullable()
+    .default(null),
   /** How pictures are cut for evaluation: that size over the short side of the resized picture. */
   cropRatio: z.number().gt(0).max(1),
   interpolation,

@@ -16,10 +16,16 @@ export function preprocessingOf({
   return { size: evalSize ?? inputSize, cropRatio, interpolation, mean, std };
 }
 
-function augmentationOf({ augmentation }: TrainConfig): Augmentation {
+/** Side in pixels of what the network sees in an epoch of its training. */
+export function inputSizeAt({ progressive, inputSize }: TrainConfig, epoch: number): number {
+  return progressive?.find(({ until }) => epoch < until)?.inputSize ?? inputSize;
+}
+
+function augmentationOf({ augmentation, inputSize }: TrainConfig, size: number): Augmentation {
   const { crop, flip, randAugment, colorJitter, erasing } = augmentation;
   return {
-    crop,
+    // Pixels are those of `inputSize`.
+    crop: crop.kind === 'padded' ? { ...crop, padding: Math.round((crop.padding * size) / inputSize) } : crop,
     flip,
     ...(randAugment !== null && { randAugment: parseRandAugment(randAugment) }),
     ...(colorJitter && { colorJitter }),
@@ -27,14 +33,15 @@ function augmentationOf({ augmentation }: TrainConfig): Augmentation {
   };
 }
 
-/** A loader's options for training. */
-export function trainLoading(config: TrainConfig): LoadingOptions {
+/** A loader's options for training from an epoch on, as long as the size stays. */
+export function trainLoading(config: TrainConfig, epoch = 0): LoadingOptions {
+  const size = inputSizeAt(config, epoch);
   const { mixing, epochs, batchSize, seed, workers, cacheMB, shrinkTo, labelSmoothing } = config;
   return {
     batchSize,
-    preprocessing: { ...preprocessingOf(config), size: config.inputSize },
+    preprocessing: { ...preprocessingOf(config), size },
     mode: 'train',
-    augmentation: augmentationOf(config),
+    augmentation: augmentationOf(config, size),
     ...(mixing && { mixing, mixUntil: epochs - mixing.offEpochs, smoothing: labelSmoothing }),
     seed,
     ...(shrinkTo !== null && { shortSide: shrinkTo }),

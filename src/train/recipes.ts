@@ -14,6 +14,7 @@ export const DEFAULTS: TrainConfig = {
   perClass: null,
   inputSize: 128,
   evalSize: null,
+  progressive: null,
   cropRatio: IMAGENET.cropRatio,
   interpolation: 'bicubic',
   mean: [...IMAGENET.mean],

@@ -9,7 +9,7 @@ import { type Best, readTrainingCheckpoint, type TrainingProgress, writeTraining
 import type { TrainConfig } from './config.js';
 import { EVALUATION_BATCH, evaluate } from './evaluate.js';
 import { betterOf, type Evaluated, isBetter } from './evaluated.js';
-import { evalLoading, trainLoading } from './loading.js';
+import { evalLoading, inputSizeAt, trainLoading } from './loading.js';
 import { type Evaluation, predictions } from './metrics.js';
 import type { EpochMetrics } from './metrics-log.js';
 import type { StepReport, TrainObserver } from './observer.js';
@@ -64,11 +64,12 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
   const trained = createTrainedModel(config, data.train.classes);
   if (!checkpoint && config.finetune)
     transferWeights(trained, await readTrainable(config.finetune.weights, config.model));
-  const loader = await createLoader(data.train, trainLoading(config));
+  const loader = await createLoader(data.train, trainLoading(config, checkpoint?.progress.epoch));
   const held = await createLoader(data.val, evalLoading(config, Math.min(EVALUATION_BATCH, data.val.length)));
+  const loaders: Loaders = { loader, held };
   let training: Training | undefined;
   try {
-    training = new Training(config, data, folder, trained, { loader, held }, options);
+    training = new Training(config, data, folder, trained, loaders, options);
     await folder.open(checkpoint?.progress.epoch ?? 0);
     return await training.run(checkpoint);
   } catch (error) {
@@ -78,12 +79,13 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
     throw new GhostkitError(`${error.message}${kept}`, { cause: error });
   } finally {
     training?.close();
-    await Promise.all([loader.close(), held.close()]);
+    await Promise.all([loaders.loader.close(), held.close()]);
   }
 }
 
 interface Loaders {
-  readonly loader: Loader;
+  /** Another one when the pictures' size changes. */
+  loader: Loader;
   readonly held: Loader;
 }
 
@@ -96,6 +98,8 @@ class Training {
   /** Whether there is a checkpoint of this training. */
   hasSaved = false;
   private told = 0;
+  /** What loaders found that are no longer there. */
+  private readonly unreadableBefore: Unreadable[] = [];
   /** Of this process: seconds of training and of evaluation, and the steps and evaluations in them. */
   private readonly spent = { training: 0, steps: 0, evaluation: 0, evaluations: 0 };
 
@@ -143,16 +147,19 @@ class Training {
   }
 
   private get unreadable(): Unreadable[] {
-    return [...this.loaders.loader.unreadable, ...this.loaders.held.unreadable];
+    const { loader, held } = this.loaders;
+    const seen = new Map([...this.unreadableBefore, ...loader.unreadable].map((picture) => [picture.index, picture]));
+    return [...seen.values(), ...held.unreadable];
   }
 
   /** Makes the program of an epoch's stage, out of the model's weights as they are. */
   private async startStage(epoch: number): Promise<void> {
     const number = this.stages.findIndex(({ to }) => epoch < to);
-    const { batchSize, inputSize } = this.config;
+    const { batchSize } = this.config;
+    const size = inputSizeAt(this.config, epoch);
     this.step?.close();
     try {
-      const input = [batchSize, 3, inputSize, inputSize];
+      const input = [batchSize, 3, size, size];
       this.step = await TrainingStep.create(this.trained.model, { ...this.stages[number].step, input });
     } catch (error) {
       if (!(error instanceof GhostkitError) || !/ MiB/.test(error.message)) throw error;
@@ -163,14 +170,26 @@ class Training {
     if (number !== this.progress.stage) this.progress = { ...this.progress, stage: number, steps: 0 };
   }
 
+  /** Gets ready for an epoch: a stage of its own begins anew from the weights, another size of the pictures goes on with everything. */
+  private async prepare(epoch: number): Promise<void> {
+    const { loaders, config } = this;
+    const isNewStage = epoch >= this.stages[this.progress.stage].to;
+    const isNewSize = inputSizeAt(config, epoch) !== loaders.loader.options.preprocessing.size;
+    if (!isNewStage && !isNewSize) return;
+    const state = this.step?.state();
+    this.step?.writeTo(this.trained.model);
+    await this.startStage(epoch);
+    if (state && !isNewStage) this.step?.restore(state.tensors, state.steps);
+    if (!isNewSize) return;
+    this.unreadableBefore.push(...loaders.loader.unreadable);
+    await loaders.loader.close();
+    loaders.loader = await createLoader(this.data.train, trainLoading(config, epoch));
+  }
+
   /** Trains and evaluates the epoch that is due. Returns `false` when it was stopped. */
   private async runEpoch(): Promise<boolean> {
     const { epoch } = this.progress;
-    const stage = this.stages[this.progress.stage];
-    if (epoch >= stage.to) {
-      this.step?.writeTo(this.trained.model);
-      await this.startStage(epoch);
-    }
+    await this.prepare(epoch);
     if (!(await this.trainEpoch(epoch))) return false;
     const isDue = (epoch + 1) % this.config.evaluateEvery === 0 || epoch + 1 === this.config.epochs;
     const evaluated = isDue ? await this.evaluateEpoch() : undefined;

@@ -105,6 +105,16 @@ describe('a configuration', () => {
     [{ augmentation: { crop: { scale: [1] } } }, 'augmentation.crop.scale: expected 2 numbers, got [1]'],
     [{ augmentation: { randAugment: 'rand-x' } }, 'augmentation.randAugment: rand-x: x is not understood'],
     [{ optimizer: { momentum: 0 } }, "optimizer: Nesterov's method needs a momentum above 0"],
+    [{ progressive: [] }, 'progressive: '],
+    [
+      {
+        progressive: [
+          { until: 3, inputSize: 32 },
+          { until: 3, inputSize: 48 },
+        ],
+      },
+      'progressive: each size must be used until a later epoch than the one before it',
+    ],
     [{ schedule: { kind: 'step' } }, 'schedule: give either every or at'],
     [{ a: 1, b: 2, epochs: -1, seed: -1, threads: 0, workers: -1 }, '; and '],
   ])('%o is refused', (settings, message) => {
@@ -127,6 +137,23 @@ describe('a configuration', () => {
 });
 
 describe('loading', () => {
+  it('has the size of the epoch, and a frame that is as wide beside it', () => {
+    const sizes = [
+      { until: 2, inputSize: 32 },
+      { until: 5, inputSize: 48 },
+    ];
+    const config = resolveConfig(
+      [{ inputSize: 64, progressive: sizes, augmentation: { crop: { padding: 8 } } }],
+      'cifar10',
+    );
+    const at = (epoch: number) => {
+      const { preprocessing, augmentation } = trainLoading(config, epoch);
+      return [preprocessing.size, (augmentation?.crop as { padding: number } | undefined)?.padding];
+    };
+    expect([0, 1, 2, 4, 5, 99].map(at)).toEqual([32, 32, 48, 48, 64, 64].map((size) => [size, size / 8]));
+    expect(evalLoading(config).preprocessing.size).toBe(64);
+  });
+
   it('mixes only when it should, and evaluates exact pixels', () => {
     const config = resolveConfig([{ mixing: { mixup: 0.2, offEpochs: 5 } }]);
     expect(trainLoading(config)).toMatchObject({

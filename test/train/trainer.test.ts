@@ -65,6 +65,8 @@ function configFor(name: string, settings: Record<string, unknown> = {}): TrainC
   return resolveConfig([{ ...small, schedule: { kind: 'constant' }, ...settings }]);
 }
 
+const readState = async (path: string) => (await readTrainingCheckpoint(path))?.tensors ?? new Map();
+
 describe('train', () => {
   it('trains on pictures in memory, and its network says what it is', async () => {
     const epochs: number[] = [];
@@ -141,6 +143,32 @@ describe('train', () => {
     expect(Math.min(...[valLoss, emaLoss].map((loss) => Math.abs(loss - (evaluation?.meanLoss ?? 0))))).toBeLessThan(
       1e-6,
     );
+  });
+
+  it('begins with smaller pictures, and its optimizer and averages outlive the change of size', async () => {
+    const settings = {
+      ...{ epochs: 3, inputSize: 48, stemStride: 1, optimizer: { lr: 0.01 } },
+      progressive: [{ until: 1, inputSize: 24 }],
+      augmentation: { crop: { kind: 'padded', padding: 8 } },
+    };
+    const whole = await train(configFor('growing', settings), { data });
+    const config = configFor('growing-parts', { ...settings, resume: true });
+    let runs = 0;
+    for (let finished = false; !finished; runs++) {
+      const stop = new AbortController();
+      let steps = 0;
+      const step = () => ++steps === 2 && stop.abort();
+      ({ finished } = await train(config, { data, signal: stop.signal, observer: { step } }));
+    }
+    // Nine steps: within each size, and on both sides of where it changes.
+    expect(runs).toBe(5);
+    const [a, b] = await Promise.all([whole.folder.last, join(config.output, 'last.safetensors')].map(readState));
+    expect([...a.keys()].filter((name) => /^(momentum|average)\./.test(name)).length).toBeGreaterThan(100);
+    for (const [name, { data: values }] of a) expect(b.get(name)?.data, name).toEqual(values);
+    // It is another network than one that has seen large pictures only.
+    const large = await train(configFor('large', { ...settings, progressive: null }), { data });
+    const c = await readState(large.folder.last);
+    expect([...a].some(([name, { data: values }]) => c.get(name)?.data.some((v, i) => v !== values[i]))).toBe(true);
   });
 
   it('refuses a checkpoint of other classes or settings', async () => {
