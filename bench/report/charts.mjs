@@ -1,9 +1,4 @@
-import { createRequire } from 'node:module';
-
-const require = createRequire(new URL('../peers/package.json', import.meta.url));
-const Plot = await import(require.resolve('@observablehq/plot'));
-const { parseHTML } = await import(require.resolve('linkedom'));
-const { document } = parseHTML('<!doctype html><html><body></body></html>');
+import { document, Plot } from '../lib/plot.mjs';
 
 /** The same thing has the same colour in every chart. */
 const COLORS = {
