@@ -1,0 +1,201 @@
+import { describe, expect, it } from 'vitest';
+import { deploy } from '../../../src/graph/passes/deploy.js';
+import { countOps } from '../../../src/graph/value.js';
+import type { Shape } from '../../../src/tensor/tensor.js';
+import { ints, onnxFile, scalar, tensor } from '../../support/onnx-files.mjs';
+import { type Attribute, expectImported, image, importFile, positive, random, type Tensor } from './imported.js';
+import { noise } from './run.js';
+
+describe('what exporters write in several nodes', () => {
+  const graphOf = (
+    x: Shape,
+    nodes: [op: string, inputs: string, output: string, attributes?: Record<string, Attribute>][],
+    initializers: Record<string, Tensor> = {},
+  ) =>
+    onnxFile({
+      nodes: nodes.map(([op, inputs, output, attributes]) => ({
+        op,
+        inputs: inputs === '' ? [] : inputs.split(' '),
+        outputs: [output],
+        attributes,
+      })),
+      initializers,
+      inputs: { x },
+      outputs: { y: undefined },
+    });
+
+  it('shapes computed from shapes', async () => {
+    const graph = await expectImported(
+      graphOf(
+        [2, 6, 3, 3],
+        [
+          ['Shape', 'x', 's'],
+          ['Constant', '', 'zero', { value: scalar(0, 'int64') }],
+          ['Gather', 's zero', 'n', { axis: 0 }],
+          ['Unsqueeze', 'n axes', 'n1'],
+          ['Cast', 'n1', 'n32', { to: 6 }],
+          ['Cast', 'n32', 'n64', { to: 7 }],
+          ['Concat', 'n64 rest', 'shape', { axis: 0 }],
+          ['Reshape', 'x shape', 'y'],
+        ],
+        { axes: ints(0), rest: ints(-1) },
+      ),
+    );
+    expect(countOps(graph)).toEqual({ input: 1, reshape: 1 });
+  });
+
+  it("TensorFlow's NHWC graph leaves no transposition behind", async () => {
+    const nchw = { perm: [0, 3, 1, 2] };
+    const nhwc = { perm: [0, 2, 3, 1] };
+    const graph = await expectImported(
+      graphOf(
+        [2, 9, 8, 3],
+        [
+          ['Transpose', 'x', 'a', nchw],
+          ['Pad', 'a pads', 'padded'],
+          ['Conv', 'padded w1', 'c1', { strides: [2, 2] }],
+          ['BatchNormalization', 'c1 scale bias mean var', 'b1', { epsilon: { float: 1e-3 } }],
+          ['Transpose', 'b1', 'h1', nhwc],
+          // relu6(x + 3) / 6, a gate by channel, and a residual sum, all in NHWC.
+          ['Add', 'h1 three', 'h2'],
+          ['Clip', 'h2 low high', 'h3'],
+          ['Mul', 'h3 sixth', 'h4'],
+          ['Mul', 'h4 h1', 'h5'],
+          ['ReduceMean', 'h5', 'g1', { axes: [1, 2], keepdims: 1 }],
+          ['Transpose', 'g1', 'g2', nchw],
+          ['Conv', 'g2 w2', 'g3'],
+          ['Transpose', 'g3', 'g4', nhwc],
+          ['Sigmoid', 'g4', 'g5'],
+          ['Mul', 'h5 g5', 'h6'],
+          ['Add', 'h6 channels', 'h7'],
+          ['Transpose', 'h7', 'p1', nchw],
+          ['MaxPool', 'p1', 'p2', { kernel_shape: [2, 2], strides: [2, 2], auto_pad: 'SAME_UPPER' }],
+          ['Transpose', 'p2', 'p3', nhwc],
+          ['Concat', 'p3 p3', 'p4', { axis: 3 }],
+          ['ReduceMean', 'p4', 'v', { axes: [1, 2], keepdims: 0 }],
+          ['MatMul', 'v dense', 'm'],
+          ['Add', 'm last', 'y'],
+        ],
+        {
+          pads: ints(0, 0, 0, 0, 0, 0, 1, 1),
+          w1: random(1, 4, 3, 3, 3),
+          scale: positive(2, 4),
+          bias: random(3, 4),
+          mean: random(4, 4),
+          var: positive(5, 4),
+          three: scalar(3),
+          low: scalar(0),
+          high: scalar(6),
+          sixth: scalar(1 / 6),
+          w2: random(6, 4, 4, 1, 1),
+          channels: random(7, 4),
+          dense: random(8, 8, 5),
+          last: random(9, 5),
+        },
+      ),
+    );
+    // One transposition, of the input that this graph is given in NHWC; the padding is the convolution's, the bias the matrix product's.
+    expect(countOps(graph)).toMatchObject({ transpose: 1, conv2d: 2, linear: 1, activation: 2, pool: 1 });
+    expect(countOps(deploy(graph))).not.toHaveProperty('batch_norm');
+  });
+
+  it('a flattened NHWC image has its pixels in their order', async () => {
+    await expectImported(
+      graphOf(
+        [2, 3, 4, 5],
+        [
+          ['Relu', 'x', 'a'],
+          ['Transpose', 'a', 'b', { perm: [0, 2, 3, 1] }],
+          ['Reshape', 'b shape', 'c'],
+          ['Gemm', 'c w', 'y'],
+        ],
+        { shape: ints(-1, 60), w: random(1, 60, 4) },
+      ),
+    );
+  });
+
+  it('hard-swish as older exporters spell it', async () => {
+    const graph = await expectImported(
+      graphOf(
+        image,
+        [
+          ['Add', 'x three', 'a'],
+          ['Clip', 'a low high', 'b'],
+          ['Mul', 'x b', 'c'],
+          ['Div', 'c six', 'y'],
+        ],
+        { three: scalar(3), low: scalar(0), high: scalar(6), six: scalar(6) },
+      ),
+    );
+    expect(countOps(graph)).toEqual({ input: 1, activation: 1 });
+  });
+
+  it('arithmetic on weights, and weights in other types', async () => {
+    await expectImported(
+      graphOf(
+        image,
+        [
+          ['DequantizeLinear', 'q scale zero', 'w', { axis: 0 }],
+          ['Mul', 'w half', 'w2'],
+          ['Transpose', 'w2', 'w3', { perm: [1, 0, 2, 3] }],
+          ['Cast', 'bias', 'b', { to: 1 }],
+          ['Conv', 'x w3 b', 'y'],
+        ],
+        {
+          q: tensor(
+            [6, 4, 1, 1],
+            [...noise([24], 1)].map((v) => Math.round(v * 100)),
+            'int8',
+          ),
+          scale: positive(2, 6),
+          zero: tensor([6], [1, 2, 3, 4, 5, 6], 'int8'),
+          half: scalar(0.5),
+          bias: tensor([4], [0.5, -1, 2, 0], 'double'),
+        },
+      ),
+    );
+  });
+
+  it('numbers in lists of their own', async () => {
+    await expectImported(
+      graphOf(
+        image,
+        [
+          ['Mul', 'x f', 'a'],
+          ['Reshape', 'a s', 'y'],
+        ],
+        { f: { ...random(1, 6, 1, 1), listed: true }, s: { ...ints(2, -1), listed: true } },
+      ),
+    );
+  });
+
+  it('channels that are shuffled between groups', async () => {
+    await expectImported(
+      graphOf(
+        [2, 12, 5, 3],
+        [
+          ['Reshape', 'x five', 'a'],
+          ['Transpose', 'a', 'b', { perm: [0, 2, 1, 3, 4] }],
+          ['Reshape', 'b four', 'y'],
+        ],
+        { five: ints(2, 3, 4, 5, 3), four: ints(2, 12, 5, 3) },
+      ),
+    );
+  });
+
+  it('quantised activations are refused with what to do', () => {
+    const file = graphOf(image, [['QuantizeLinear', 'x s z', 'y']], { s: scalar(0.1), z: scalar(0, 'int8') });
+    expect(() => importFile(file)).toThrow(/QuantizeLinear.*import the float32 model/);
+  });
+
+  it('nodes in any order, and those that nobody needs', () => {
+    const graph = importFile(
+      graphOf(image, [
+        ['Sigmoid', 'a', 'y'],
+        ['Einsum', 'x', 'unused'],
+        ['Relu', 'x', 'a'],
+      ]),
+    );
+    expect(countOps(graph)).toEqual({ input: 1, activation: 2 });
+  });
+});
