@@ -1,7 +1,7 @@
 import { readSafetensorsHeader } from '../formats/safetensors.js';
 import { GhostkitError } from '../tensor/error.js';
 import { checkProgram } from './check-program.js';
-import { Checksum, type CompiledHeader, parseCompiled, type Region } from './compiled-format.js';
+import { Checksum, type CompiledHeader, parseCompiled } from './compiled-format.js';
 import { CompiledModel } from './compiled-model.js';
 import { Executor, type FreshMemory, preloadKernels, usableThreads } from './executor.js';
 import { imageBytes } from './program.js';
@@ -85,9 +85,9 @@ async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<C
   const fill = async (fresh: FreshMemory) => {
     const sum = new Checksum().addText(header.text);
     const scratch = program.address + imageBytes(program);
-    await readRegions(header, source, options, fresh.memory, ({ address, bytes, stored }, at) => {
-      addTo(sum, fresh, at, stored, scratch);
-      if (stored < bytes) fresh.kernels.widen(at, address, bytes / 4);
+    await readRegions(header, source, options, fresh.memory, (at, bytes, wide) => {
+      addTo(sum, fresh, at, bytes, scratch);
+      if (wide !== undefined) fresh.kernels.widen(at, wide, bytes / 2);
     });
     if (sum.digest() !== header.checksum) {
       throw new GhostkitError('this compiled model is damaged: it does not have its checksum; get it again');
@@ -113,31 +113,29 @@ function addTo(
   shared.fill(0);
 }
 
-/** How much is read between two reports of progress. */
+/** How much is read at once: what is done with it finds it in the processor's cache, and more arrives meanwhile. A multiple of 32. */
 const PIECE = 1 << 18;
 
-/** Reads every region to its place in memory; `done` is told where each stands as it was stored. */
+/** Reads every region to its place in memory; `done` is told where each piece stands and, where it has to be widened, to where. */
 async function readRegions(
   { regions, dataStart, total }: ReturnType<typeof readCompiledHeader>,
   source: CompiledSource,
   { onProgress }: LoadOptions,
   { buffer }: WebAssembly.Memory,
-  done: (region: Region, at: number) => void,
+  done: (at: number, bytes: number, wide?: number) => void,
 ): Promise<void> {
   let loaded = dataStart;
   onProgress?.({ loaded, total });
-  for (const region of regions) {
-    const { address, bytes, from, stored } = region;
+  for (const { address, bytes, from, stored } of regions) {
     // At the end of the region: float16 is widened from its start on, and never overtakes what is yet to be read.
-    const at = address + bytes - stored;
-    const piece = onProgress ? PIECE : Math.max(1, stored);
-    for (let offset = 0; offset < stored; offset += piece) {
-      const into = new Uint8Array(buffer, at + offset, Math.min(piece, stored - offset));
+    const start = address + bytes - stored;
+    for (let offset = 0; offset < stored; offset += PIECE) {
+      const into = new Uint8Array(buffer, start + offset, Math.min(PIECE, stored - offset));
       const got = await source.read(into, dataStart + from + offset);
       loaded += got;
       if (got < into.length) throw cutOff(loaded, total);
+      done(start + offset, into.length, stored < bytes ? address + 2 * offset : undefined);
       onProgress?.({ loaded, total });
     }
-    done(region, at);
   }
 }

@@ -44,43 +44,78 @@ async function fetchSource(source: string | URL, signal?: AbortSignal): Promise<
     throw new GhostkitError(`there is a web page (${type}) and no model; is the address right?`);
   }
   if (!response.body) throw new GhostkitError('the answer is empty');
-  const reader = response.body.getReader();
+  const pieces = piecesOf(response.body);
   /** What has arrived and was not taken yet. */
   let rest = new Uint8Array(0);
-  const more = async (): Promise<boolean> => {
-    const { done, value } = await request(reader.read());
-    if (!done) rest = value;
-    return !done;
+  /** At most `most` of the bytes that come next; none where the body ends. */
+  const next = async (most: number): Promise<Uint8Array> => {
+    if (rest.length === 0) rest = await request(pieces.next());
+    const part = rest.subarray(0, most);
+    rest = rest.subarray(part.length);
+    return part;
   };
 
   const chunks: Uint8Array[] = [];
-  let length = 0;
-  for (let end: number | undefined; length < Math.min(end ?? 8, MAX_HEADER_BYTES) && (await more()); ) {
-    chunks.push(rest);
-    length += rest.length;
-    if (end === undefined && length >= 8) end = headerEnd(joined(chunks, length));
-  }
-  const head = joined(chunks, length);
-  rest = head;
   let position = 0;
+  for (let end = 8; position < end; ) {
+    const part = await next(end - position);
+    if (part.length === 0) break;
+    // A copy: the piece that it is a part of is read over.
+    chunks.push(part.slice());
+    position += part.length;
+    if (position === 8) end = Math.min(headerEnd(joined(chunks, 8)) ?? 8, MAX_HEADER_BYTES);
+  }
   return {
-    head,
+    head: joined(chunks, position),
     async read(into, from) {
       let done = 0;
       while (done < into.length) {
-        // What lies before `from` is the header, which was looked at already.
-        const skipped = Math.min(rest.length, from + done - position);
-        const part = rest.subarray(skipped, skipped + into.length - done);
+        const skipped = Math.max(0, from + done - position);
+        const part = await next(skipped || into.length - done);
+        if (part.length === 0) break;
+        position += part.length;
+        if (skipped > 0) continue;
         into.set(part, done);
         done += part.length;
-        position += skipped + part.length;
-        rest = rest.subarray(skipped + part.length);
-        if (done < into.length && rest.length === 0 && !(await more())) break;
       }
       return done;
     },
-    close: () => void reader.cancel().catch(() => {}),
+    close: pieces.cancel,
   };
+}
+
+/** How much of a body is read at once. */
+const PIECE = 1 << 18;
+
+/** A body piece by piece, an empty one at its end. Each is valid until the next is asked for. */
+function piecesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): {
+  next(): Promise<Uint8Array<ArrayBuffer>>;
+  cancel(): void;
+} {
+  const none = new Uint8Array(0);
+  try {
+    // All into one buffer: to get fresh memory for every piece takes longer than to fill it.
+    const reader = body.getReader({ mode: 'byob' });
+    let buffer = new ArrayBuffer(PIECE);
+    return {
+      async next() {
+        const { value = none } = await reader.read(new Uint8Array(buffer));
+        buffer = value.buffer;
+        return value;
+      },
+      cancel: () => void reader.cancel().catch(() => {}),
+    };
+  } catch {
+    // Not every browser can.
+    const reader = body.getReader();
+    return {
+      async next() {
+        const { done, value } = await reader.read();
+        return done ? none : value.length > 0 ? value : this.next();
+      },
+      cancel: () => void reader.cancel().catch(() => {}),
+    };
+  }
 }
 
 function joined(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {

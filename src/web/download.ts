@@ -18,7 +18,8 @@ export async function download(
     const { total } = readCompiledHeader(source.head);
     if (total > MOST_BYTES) throw new GhostkitError(`this compiled model has ${total} bytes, which is too much`);
     const bytes = new Uint8Array(total);
-    for (let loaded = 0; loaded < total; ) {
+    bytes.set(source.head);
+    for (let loaded = source.head.length; loaded < total; ) {
       const into = bytes.subarray(loaded, loaded + PIECE);
       const got = await source.read(into, loaded);
       loaded += got;
