@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,9 +27,8 @@ export async function bundle(names, outdir) {
     target: 'es2022',
     logLevel: 'error',
     nodePaths: [bench('peers/node_modules')],
-    // Found by their places relative to a script that stays where it is.
-    external: ['node:module', '/ghostkit/*'],
-    alias: { 'ghostkit/web': '/ghostkit/runtime/web.js' },
+    external: ['node:module'],
+    alias: { 'ghostkit/web': join(root, 'dist/runtime/web.js') },
   });
 }
 
@@ -54,11 +53,18 @@ export function writeNetwork(folder, network, compiled) {
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
 }
 
+/** What ghostkit loads by its place relative to a script, as a bundler for the web puts it beside its own. */
+function copyAssets(folder) {
+  for (const name of ['model-worker.js', 'worker.js']) cpSync(join(root, 'dist/runtime', name), join(folder, name));
+  cpSync(join(root, 'dist/kernels/build'), join(folder, 'kernels/build'), { recursive: true });
+}
+
 /** A temporary folder that is served with ghostkit's and the peers' files beside it, to pages that are cross-origin isolated or not. */
 export async function openSite(files = {}, { isolated = true } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'ghostkit-bench-'));
+  copyAssets(folder);
   const site = await serve({
-    folders: { '/': folder, '/ghostkit/': join(root, 'dist'), '/ort/': PEERS.ort, '/tfjs/': PEERS.tfjs },
+    folders: { '/': folder, '/ort/': PEERS.ort, '/tfjs/': PEERS.tfjs },
     files,
     cached: true,
     headers: () => (isolated ? ISOLATION : {}),
