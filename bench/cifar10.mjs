@@ -1,5 +1,4 @@
 import { readdir, writeFile } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createLoader } from '../dist/data/loader/loader.js';
 import { openDataset } from '../dist/data/open-dataset.js';
@@ -71,7 +70,7 @@ async function networkIn(file, dataset, log) {
     0,
   );
   const top1 = await accuracyOf(model, preprocessing, dataset);
-  log(`${basename(file)}: ${(100 * top1).toFixed(2)} %`);
+  log(`${file}: ${(100 * top1).toFixed(2)} %`);
   const net = await compile(model, { input, threads: 1, deploy: true });
   const image = namedInput('image', input).data;
   return {

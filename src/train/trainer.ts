@@ -176,10 +176,10 @@ class Training {
     const isNewStage = epoch >= this.stages[this.progress.stage].to;
     const isNewSize = inputSizeAt(config, epoch) !== loaders.loader.options.preprocessing.size;
     if (!isNewStage && !isNewSize) return;
-    const state = this.step?.state();
-    this.step?.writeTo(this.trained.model);
+    const state = isNewStage ? undefined : this.step?.state();
+    if (isNewStage) this.step?.writeTo(this.trained.model);
     await this.startStage(epoch);
-    if (state && !isNewStage) this.step?.restore(state.tensors, state.steps);
+    if (state) this.step?.restore(state.tensors, state.steps);
     if (!isNewSize) return;
     this.unreadableBefore.push(...loaders.loader.unreadable);
     await loaders.loader.close();

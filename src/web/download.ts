@@ -15,11 +15,11 @@ export async function download(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const source = await openSource(url, signal);
   try {
-    const { total } = readCompiledHeader(source.head);
+    const { total, dataStart } = readCompiledHeader(source.head);
     if (total > MOST_BYTES) throw new GhostkitError(`this compiled model has ${total} bytes, which is too much`);
     const bytes = new Uint8Array(total);
-    bytes.set(source.head);
-    for (let loaded = source.head.length; loaded < total; ) {
+    bytes.set(source.head.subarray(0, dataStart));
+    for (let loaded = dataStart; loaded < total; ) {
       const into = bytes.subarray(loaded, loaded + PIECE);
       const got = await source.read(into, loaded);
       loaded += got;
