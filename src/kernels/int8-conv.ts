@@ -4,7 +4,6 @@ import { ENDS, storeEnds } from './int8-ends';
 import { finishBytes, finishFloats } from './int8-finish';
 import { pairs1x8, pairs4x4 } from './int8-pairs';
 import { bytes4x8, bytes6x8, dots1x32, dots1x8, dots4x8, dots6x8 } from './int8-tiles';
-import { longBytes6x8 } from './int8-tiles-long';
 import { gatherWindows } from './int8-windows';
 import { first, last } from './share';
 
@@ -23,8 +22,6 @@ import { first, last } from './share';
 const BLOCK: i32 = 60;
 /** Bytes of a block's sums, at the start of the scratch; behind them stand the vectors of int8-ends.ts. */
 const SUMS: usize = 1920;
-/** Bytes of a row from which on it is long. */
-const LONG: usize = 64;
 /** Bytes of a block's activations, which stay in the first cache while all panels pass over them. */
 const BLOCK_BYTES: i32 = 32768;
 
@@ -145,11 +142,6 @@ function wholePanel(
   // Seven rows are two tiles of four rather than two of six.
   const whole = rest == 1 && count > 6 ? count - 7 : count - rest;
   let i = 0;
-  if (length >= LONG) {
-    for (; i < whole; i += 6) {
-      longBytes6x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
-    }
-  }
   for (; i < whole; i += 6) {
     bytes6x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
   }

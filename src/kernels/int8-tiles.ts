@@ -1,9 +1,9 @@
 import { scaled, storeTwo } from './int8-ends';
 
 // The inner loops of an int8 convolution with relaxed SIMD: rows of activations, `bytes` long and `stride` bytes apart, times one packed panel of 8
-// output channels, `[input channel / 4][8][4]`; two steps of 4 at a time, so `bytes` are a multiple of 8. The sums, 32 bits wide, end in `sums`, row
-// by row, 8 a row. Four products and their sum are one instruction (with VNNI one of the processor's too), if one side fits into 7 bits:
-// activations are 0 to 127. It is exact, so the results are those of int8-pairs.ts.
+// output channels, `[input channel / 4][8][4]`, a step of 4 at a time: of two steps V8 loads all weights first, and has to keep some of the sums in
+// memory for it. The sums, 32 bits wide, end in `sums`, row by row, 8 a row. Four products and their sum are one instruction (with VNNI one of the
+// processor's too), if one side fits into 7 bits: activations are 0 to 127. It is exact, so the results are those of int8-pairs.ts.
 
 // @ts-expect-error: decorator
 @inline
@@ -31,9 +31,9 @@ export function dots6x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
   let a3 = a2 + stride;
   let a4 = a3 + stride;
   let a5 = a4 + stride;
-  for (const stop = a + bytes; a < stop; b += 64) {
-    let b0 = v128.load(b);
-    let b1 = v128.load(b, 16);
+  for (const stop = a + bytes; a < stop; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
     c00 = dot(b0, v, c00);
     c01 = dot(b1, v, c01);
@@ -52,32 +52,12 @@ export function dots6x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
     v = v128.load32_splat(a5);
     c50 = dot(b0, v, c50);
     c51 = dot(b1, v, c51);
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    v = v128.load32_splat(a, 4);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
-    v = v128.load32_splat(a1, 4);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
-    v = v128.load32_splat(a2, 4);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
-    v = v128.load32_splat(a3, 4);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
-    v = v128.load32_splat(a4, 4);
-    c40 = dot(b0, v, c40);
-    c41 = dot(b1, v, c41);
-    v = v128.load32_splat(a5, 4);
-    c50 = dot(b0, v, c50);
-    c51 = dot(b1, v, c51);
-    a += 8;
-    a1 += 8;
-    a2 += 8;
-    a3 += 8;
-    a4 += 8;
-    a5 += 8;
+    a += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
+    a4 += 4;
+    a5 += 4;
   }
   v128.store(sums, c00);
   v128.store(sums, c01, 16);
@@ -117,9 +97,9 @@ export function bytes6x8(
   let a3 = a2 + stride;
   let a4 = a3 + stride;
   let a5 = a4 + stride;
-  for (const stop = a + bytes; a < stop; b += 64) {
-    let b0 = v128.load(b);
-    let b1 = v128.load(b, 16);
+  for (const stop = a + bytes; a < stop; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
     c00 = dot(b0, v, c00);
     c01 = dot(b1, v, c01);
@@ -138,32 +118,12 @@ export function bytes6x8(
     v = v128.load32_splat(a5);
     c50 = dot(b0, v, c50);
     c51 = dot(b1, v, c51);
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    v = v128.load32_splat(a, 4);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
-    v = v128.load32_splat(a1, 4);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
-    v = v128.load32_splat(a2, 4);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
-    v = v128.load32_splat(a3, 4);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
-    v = v128.load32_splat(a4, 4);
-    c40 = dot(b0, v, c40);
-    c41 = dot(b1, v, c41);
-    v = v128.load32_splat(a5, 4);
-    c50 = dot(b0, v, c50);
-    c51 = dot(b1, v, c51);
-    a += 8;
-    a1 += 8;
-    a2 += 8;
-    a3 += 8;
-    a4 += 8;
-    a5 += 8;
+    a += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
+    a4 += 4;
+    a5 += 4;
   }
   const m0 = v128.load(m);
   const m1 = v128.load(m, 16);
@@ -187,9 +147,9 @@ export function dots4x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
   let a1 = a + stride;
   let a2 = a1 + stride;
   let a3 = a2 + stride;
-  for (const stop = a + bytes; a < stop; b += 64) {
-    let b0 = v128.load(b);
-    let b1 = v128.load(b, 16);
+  for (const stop = a + bytes; a < stop; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
     c00 = dot(b0, v, c00);
     c01 = dot(b1, v, c01);
@@ -202,24 +162,10 @@ export function dots4x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
     v = v128.load32_splat(a3);
     c30 = dot(b0, v, c30);
     c31 = dot(b1, v, c31);
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    v = v128.load32_splat(a, 4);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
-    v = v128.load32_splat(a1, 4);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
-    v = v128.load32_splat(a2, 4);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
-    v = v128.load32_splat(a3, 4);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
-    a += 8;
-    a1 += 8;
-    a2 += 8;
-    a3 += 8;
+    a += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
   }
   v128.store(sums, c00);
   v128.store(sums, c01, 16);
@@ -246,9 +192,9 @@ export function bytes4x8(
   let a1 = a + stride;
   let a2 = a1 + stride;
   let a3 = a2 + stride;
-  for (const stop = a + bytes; a < stop; b += 64) {
-    let b0 = v128.load(b);
-    let b1 = v128.load(b, 16);
+  for (const stop = a + bytes; a < stop; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
     c00 = dot(b0, v, c00);
     c01 = dot(b1, v, c01);
@@ -261,24 +207,10 @@ export function bytes4x8(
     v = v128.load32_splat(a3);
     c30 = dot(b0, v, c30);
     c31 = dot(b1, v, c31);
-    b0 = v128.load(b, 32);
-    b1 = v128.load(b, 48);
-    v = v128.load32_splat(a, 4);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
-    v = v128.load32_splat(a1, 4);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
-    v = v128.load32_splat(a2, 4);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
-    v = v128.load32_splat(a3, 4);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
-    a += 8;
-    a1 += 8;
-    a2 += 8;
-    a3 += 8;
+    a += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
   }
   const m0 = v128.load(m);
   const m1 = v128.load(m, 16);
