@@ -1,12 +1,14 @@
 import { arg } from './args';
-import { CONSTANTS } from './int8-depthwise-end';
-import { quad3, quad5 } from './int8-depthwise-quads';
+import { CONSTANTS, endTiles } from './int8-depthwise-end';
+import { sums3, sums3s2, sums5, sums5s2, TILE } from './int8-depthwise-sums';
 
-// Depthwise convolution by the relaxed dot product, for 3x3 and 5x5 kernels whose outputs are as wide as the image (with a stride, too few outputs
-// share what is prepared): four taps of a kernel's row in one instruction. For that the rows of the image that are in use are kept with the bytes of
-// four neighbouring columns side by side, `[column / 2][channel / 4][4 channels][4 columns]`, overlapping by two, for a part of the channels at a time:
-// all rows of a small image, or a ring of as many as the kernel has. Sums are the same as in int8-depthwise.ts, and so is what follows. The arguments
-// are those of that file.
+// Depthwise convolution by the relaxed dot product, for 3x3 and 5x5 kernels with a horizontal stride of 1 or 2: four taps of a kernel's row in one
+// instruction. For that the rows of the image that are in use are kept with the bytes of four neighbouring columns side by side,
+// `[column / 2][channel / 4][4 channels][4 columns]`, overlapping by two, for a part of the channels at a time: all rows of a small image, or a ring of as
+// many as the kernel has. Sums are the same as in int8-depthwise.ts, and so is what follows. The arguments are those of that file.
+
+/** Tiles of four pixels whose sums are made before they end, or those of one row: they stay in the first cache. ops/quantized-depthwise.ts knows it. */
+const TILES: i32 = 32;
 
 /** Whether the layer is one for these loops. */
 // @ts-expect-error: decorator
@@ -21,7 +23,7 @@ export function depthwiseDots(p: usize, row: i32, rowEnd: i32, scratch: usize): 
   const part = arg(p, 29);
   // A damaged program must not run for ever.
   if (part < 8 || arg(p, 31) < arg(p, 10)) unreachable();
-  const ring = scratch + CONSTANTS + (<usize>((channels + 7) & ~7) << 1);
+  const ring = scratch + CONSTANTS;
   for (let c = 0; c < channels; c += part) {
     rowsOfPart(p, row, rowEnd, c, min(part, channels - c), ring, scratch);
   }
@@ -43,8 +45,9 @@ function rowsOfImage(p: usize, image: i32, oy: i32, rows: i32, from: i32, count:
   const taps = arg(p, 10);
   const kept = arg(p, 31);
   const slot = <usize>(arg(p, 30) * arg(p, 29)) << 2;
-  // As many output rows at a time as what is kept is enough for.
-  const most = (kept - taps) / arg(p, 12) + 1;
+  // As many output rows at a time as what is kept and the sums' room are enough for.
+  const tiles = (arg(p, 9) + 3) >> 2;
+  const most = min((kept - taps) / arg(p, 12) + 1, max(1, TILES / tiles));
   const begin = oy * arg(p, 12) - arg(p, 14);
   let next = begin;
   for (const end = oy + rows; oy < end; ) {
@@ -54,7 +57,7 @@ function rowsOfImage(p: usize, image: i32, oy: i32, rows: i32, from: i32, count:
     for (next = max(next, top); next < bottom; next++) {
       keep(p, image, next, from, count, ring + <usize>((next - begin) % kept) * slot);
     }
-    quads(p, image * arg(p, 8) + oy, some, from, count, top - begin, ring, slot, k);
+    outputs(p, image * arg(p, 8) + oy, some, from, count, top - begin, ring, slot, k, oy + some == end);
     oy += some;
   }
 }
@@ -92,24 +95,33 @@ function interleave(p: usize, x: usize, to: usize, columns: i32): void {
   let pair = bytesOf(column(x, pixel, at, width, zero), column(x, pixel, at + 1, width, zero));
   while (columns > 0) {
     at += 2;
-    // As many pairs as lie inside one behind the other, else one.
+    // Those that lie inside, one behind the other, then one that does not.
     const inside = at < 0 ? 0 : min(columns, (width - at) >> 1);
-    let from = x + <usize>(at * pixel);
-    const end = to + <usize>max(1, inside) * step;
-    for (; to < end; to += step) {
-      const next =
-        inside > 0
-          ? bytesOf(v128.load64_zero(from), v128.load64_zero(from + <usize>pixel))
-          : bytesOf(column(x, pixel, at, width, zero), column(x, pixel, at + 1, width, zero));
-      v128.store(to, v128.shuffle<i16>(pair, next, 0, 8, 1, 9, 2, 10, 3, 11));
-      v128.store(to, v128.shuffle<i16>(pair, next, 4, 12, 5, 13, 6, 14, 7, 15), 16);
-      pair = next;
-      from += <usize>(pixel << 1);
+    if (inside > 0) {
+      let from = x + <usize>(at * pixel);
+      for (const end = to + <usize>inside * step; to < end; to += step) {
+        const next = bytesOf(v128.load64_zero(from), v128.load64_zero(from + <usize>pixel));
+        storePairs(to, pair, next);
+        pair = next;
+        from += <usize>(pixel << 1);
+      }
+      columns -= inside;
+      at += (inside - 1) << 1;
+      continue;
     }
-    const done = max(1, inside);
-    columns -= done;
-    at += (done - 1) << 1;
+    const next = bytesOf(column(x, pixel, at, width, zero), column(x, pixel, at + 1, width, zero));
+    storePairs(to, pair, next);
+    pair = next;
+    to += step;
+    columns--;
   }
+}
+
+// @ts-expect-error: decorator
+@inline
+function storePairs(to: usize, a: v128, b: v128): void {
+  v128.store(to, v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+  v128.store(to, v128.shuffle<i16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15), 16);
 }
 
 /** The bytes of two vectors in turn. */
@@ -119,16 +131,23 @@ function bytesOf(a: v128, b: v128): v128 {
   return v128.shuffle<i8>(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
-/** Rows of output pixels, four channels after the other; `top` is the first row of the image that they read, counted from the first one kept. */
-function quads(p: usize, row: i32, rows: i32, from: i32, count: i32, top: i32, ring: usize, slot: usize, k: usize): void {
+/**
+ * Rows of output pixels, eight channels after the other, from sums that stand behind the ring; `top` is the first row of the image that they read, counted
+ * from the first one kept.
+ */
+function outputs(
+  p: usize, row: i32, rows: i32, from: i32, count: i32, top: i32, ring: usize, slot: usize, k: usize, last: bool,
+): void {
   const width = arg(p, 9);
   const taps = arg(p, 10);
   const kept = arg(p, 31);
   const step = <usize>arg(p, 29) << 2;
   const apart = slot * <usize>arg(p, 12);
-  const vector: usize = 48 + ((<usize>(taps * taps)) << 3);
-  const bytes = <usize>(taps * (taps == 3 ? 16 : 32));
+  const one = arg(p, 13) == 1;
   const five = taps == 5;
+  const bytes = <usize>(taps * (five ? 32 : 16));
+  const vector: usize = 48 + ((<usize>(taps * taps)) << 3);
+  const sums = ring + <usize>kept * slot;
   let a = ring + <usize>(top % kept) * slot;
   let b = ring + <usize>((top + 1) % kept) * slot;
   let c = ring + <usize>((top + 2) % kept) * slot;
@@ -137,14 +156,21 @@ function quads(p: usize, row: i32, rows: i32, from: i32, count: i32, top: i32, r
   let y = <usize>arg(p, 2) + <usize>(row * width * arg(p, 3) + from);
   let r = <usize>arg(p, 22) + <usize>(row * width * arg(p, 23) + from);
   let w = <usize>arg(p, 28) + <usize>(from >> 2) * bytes;
-  for (let channel = from; channel < from + count; channel += 4, w += bytes, y += 4, r += 4) {
-    const head = <usize>arg(p, 18) + <usize>(channel >> 3) * vector + (<usize>(channel & 4) << 1);
-    if (five) quad5(p, k, a, b, c, d, e, step, w, head, y, r, width, rows, apart);
-    else quad3(p, k, a, b, c, step, w, head, y, r, width, rows, apart);
-    a += 16;
-    b += 16;
-    c += 16;
-    d += 16;
-    e += 16;
+  let head = <usize>arg(p, 18) + <usize>(from >> 3) * vector;
+  for (; count > 0; count -= 8, head += vector, y += 8, r += 8) {
+    for (let to = sums; to < sums + TILE; to += TILE / 2) {
+      if (five) {
+        if (one) sums5(a, b, c, d, e, step, apart, w, width, rows, to);
+        else sums5s2(a, b, c, d, e, step, apart, w, width, rows, to);
+      } else if (one) sums3(a, b, c, step, apart, w, width, rows, to);
+      else sums3s2(a, b, c, step, apart, w, width, rows, to);
+      w += bytes;
+      a += 16;
+      b += 16;
+      c += 16;
+      d += 16;
+      e += 16;
+    }
+    endTiles(p, k, head, y, r, sums, rows, count, last);
   }
 }

@@ -3,19 +3,28 @@ import { loadHigh, multiplyHigh, storeBytes } from './int8-vector';
 
 // The end of an int8 depthwise convolution: sums of 16 bits become bytes. `head` is a vector's packed multipliers and biases, 8 channels each. The
 // arguments are those of int8-depthwise.ts; what is the same for all pixels stands in vectors at the start of the thread's scratch, `k`: zeros, the
-// least and the most result, the residual's multiplier.
+// least and the most result, the residual's multiplier, half a step and the factor that shifts.
 
 /** Bytes of these vectors. */
-export const CONSTANTS: usize = 64;
-
-/** The shift of most layers: by a constant it is one instruction. */
-const USUAL_SHIFT: i32 = 6;
+export const CONSTANTS: usize = 96;
 
 export function storeConstants(p: usize, k: usize): void {
   v128.store(k, i8x16.splat(0));
   v128.store(k, i8x16.splat(<i8>arg(p, 20)), 16);
   v128.store(k, i8x16.splat(<i8>arg(p, 21)), 32);
   v128.store(k, i16x8.splat(<i16>arg(p, 24)), 48);
+  // Biases contain half a step, for results are rounded down. Without it a product that is rounded to nearest is the same, in one instruction; a
+  // shift by what is no constant takes V8 five.
+  const half: i32 = (1 << arg(p, 19)) >> 1;
+  const factor: i32 = 0x8000 >> arg(p, 19);
+  v128.store(k, i16x8.splat(<i16>half), 64);
+  v128.store(k, i16x8.splat(<i16>factor), 80);
+}
+
+// @ts-expect-error: decorator
+@inline
+function biasOf(k: usize, head: usize): v128 {
+  return i16x8.sub(v128.load(head, 16), v128.load(k, 64));
 }
 
 /** `sum * multiplier + bias`, with the shift's digits behind the point. */
@@ -33,15 +42,26 @@ function withResidual(v: v128, r: usize, factor: v128): v128 {
 
 // @ts-expect-error: decorator
 @inline
-function shifted(v: v128, shift: i32): v128 {
-  return shift == USUAL_SHIFT ? i16x8.shr_s(v, USUAL_SHIFT) : i16x8.shr_s(v, shift);
+function clamped(a: v128, b: v128, low: v128, high: v128): v128 {
+  return i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(a, b), low), high);
 }
 
 // @ts-expect-error: decorator
 @inline
-function bytesOf(k: usize, shift: i32, a: v128, b: v128): v128 {
-  const v = i8x16.narrow_i16x8_s(shifted(a, shift), shifted(b, shift));
-  return i8x16.min_s(i8x16.max_s(v, v128.load(k, 16)), v128.load(k, 32));
+function bytesOf(k: usize, a: v128, b: v128): v128 {
+  const shift = v128.load(k, 80);
+  return clamped(multiplyHigh(a, shift), multiplyHigh(b, shift), v128.load(k, 16), v128.load(k, 32));
+}
+
+/** Four neighbouring pixels. */
+// @ts-expect-error: decorator
+@inline
+function storeFour(y: usize, stride: usize, v: v128, w: v128): void {
+  v128.store64_lane(y, v, 0);
+  v128.store64_lane(y + stride, v, 1);
+  y += stride << 1;
+  v128.store64_lane(y, w, 0);
+  v128.store64_lane(y + stride, w, 1);
 }
 
 /** Four neighbouring pixels, 8 channels. */
@@ -49,7 +69,7 @@ function bytesOf(k: usize, shift: i32, a: v128, b: v128): v128 {
 @inline
 export function endFour(p: usize, k: usize, head: usize, y: usize, r: usize, c0: v128, c1: v128, c2: v128, c3: v128): void {
   const multiplier = v128.load(head);
-  const bias = v128.load(head, 16);
+  const bias = biasOf(k, head);
   c0 = scaled(c0, multiplier, bias);
   c1 = scaled(c1, multiplier, bias);
   c2 = scaled(c2, multiplier, bias);
@@ -63,61 +83,91 @@ export function endFour(p: usize, k: usize, head: usize, y: usize, r: usize, c0:
     c2 = withResidual(c2, r + (strideR << 1), factor);
     c3 = withResidual(c3, r + strideR * 3, factor);
   }
-  const shift = arg(p, 19);
-  let v = bytesOf(k, shift, c0, c1);
-  v128.store64_lane(y, v, 0);
-  v128.store64_lane(y + stride, v, 1);
-  v = bytesOf(k, shift, c2, c3);
-  y += stride << 1;
-  v128.store64_lane(y, v, 0);
-  v128.store64_lane(y + stride, v, 1);
+  storeFour(y, stride, bytesOf(k, c0, c1), bytesOf(k, c2, c3));
 }
 
 /** One pixel, up to 8 channels. */
 // @ts-expect-error: decorator
 @inline
 export function endOne(p: usize, k: usize, head: usize, y: usize, r: usize, c: v128, count: i32): void {
-  c = scaled(c, v128.load(head), v128.load(head, 16));
+  c = scaled(c, v128.load(head), biasOf(k, head));
   if (arg(p, 22) != 0) c = withResidual(c, r, v128.load(k, 48));
-  storeBytes(y, bytesOf(k, arg(p, 19), c, c), count);
+  storeBytes(y, bytesOf(k, c, c), count);
 }
 
-/** Four residuals of 4 channels each. */
-function loadQuads(r: usize, stride: usize, count: i32): v128 {
-  let v = v128.load32_zero(r);
-  if (count > 1) v = v128.load32_lane(r + stride, v, 1);
-  if (count > 2) v = v128.load32_lane(r + (stride << 1), v, 2);
-  if (count > 3) v = v128.load32_lane(r + stride * 3, v, 3);
-  return v;
-}
-
-/** Up to four neighbouring pixels, 4 channels, from sums of 32 bits that fit into 16. */
-// @ts-expect-error: decorator
-@inline
-export function endQuad(
-  p: usize, k: usize, head: usize, y: usize, r: usize, c0: v128, c1: v128, c2: v128, c3: v128, count: i32,
-): void {
-  const multiplier = v128.load64_splat(head);
-  const bias = v128.load64_splat(head, 16);
-  let low = scaled(i16x8.narrow_i32x4_s(c0, c1), multiplier, bias);
-  let high = scaled(i16x8.narrow_i32x4_s(c2, c3), multiplier, bias);
-  if (arg(p, 22) != 0) {
-    const rest = loadQuads(r, <usize>arg(p, 23), count);
-    const factor = v128.load(k, 48);
-    low = i16x8.add_sat_s(low, multiplyHigh(i16x8.shl(i16x8.extend_low_i8x16_s(rest), 8), factor));
-    high = i16x8.add_sat_s(high, multiplyHigh(i16x8.shl(i16x8.extend_high_i8x16_s(rest), 8), factor));
-  }
-  const v = bytesOf(k, arg(p, 19), low, high);
+/** `tiles` times four neighbouring pixels, 8 channels. */
+function plainTiles(p: usize, k: usize, head: usize, y: usize, sums: usize, tiles: i32): void {
+  const multiplier = v128.load(head);
+  const bias = biasOf(k, head);
+  const low = v128.load(k, 16);
+  const high = v128.load(k, 32);
+  const shift = v128.load(k, 80);
   const stride = <usize>arg(p, 3);
-  v128.store32_lane(y, v, 0);
-  if (count > 3) {
-    y += stride;
-    v128.store32_lane(y, v, 1);
-    y += stride;
-    v128.store32_lane(y, v, 2);
-    v128.store32_lane(y + stride, v, 3);
-    return;
+  for (; tiles > 0; tiles--, sums += 64) {
+    const a01 = v128.load(sums);
+    const a23 = v128.load(sums, 16);
+    const b01 = v128.load(sums, 32);
+    const b23 = v128.load(sums, 48);
+    const c0 = scaled(v128.shuffle<i64>(a01, b01, 0, 2), multiplier, bias);
+    const c1 = scaled(v128.shuffle<i64>(a01, b01, 1, 3), multiplier, bias);
+    const c2 = scaled(v128.shuffle<i64>(a23, b23, 0, 2), multiplier, bias);
+    const c3 = scaled(v128.shuffle<i64>(a23, b23, 1, 3), multiplier, bias);
+    const v = clamped(multiplyHigh(c0, shift), multiplyHigh(c1, shift), low, high);
+    const w = clamped(multiplyHigh(c2, shift), multiplyHigh(c3, shift), low, high);
+    storeFour(y, stride, v, w);
+    y += stride << 2;
   }
-  if (count > 1) v128.store32_lane(y + stride, v, 1);
-  if (count > 2) v128.store32_lane(y + (stride << 1), v, 2);
+}
+
+/** The same with a residual. */
+function addTiles(p: usize, k: usize, head: usize, y: usize, r: usize, sums: usize, tiles: i32): void {
+  const multiplier = v128.load(head);
+  const bias = biasOf(k, head);
+  const low = v128.load(k, 16);
+  const high = v128.load(k, 32);
+  const factor = v128.load(k, 48);
+  const shift = v128.load(k, 80);
+  const stride = <usize>arg(p, 3);
+  const strideR = <usize>arg(p, 23);
+  for (; tiles > 0; tiles--, sums += 64) {
+    const a01 = v128.load(sums);
+    const a23 = v128.load(sums, 16);
+    const b01 = v128.load(sums, 32);
+    const b23 = v128.load(sums, 48);
+    const c0 = withResidual(scaled(v128.shuffle<i64>(a01, b01, 0, 2), multiplier, bias), r, factor);
+    const c1 = withResidual(scaled(v128.shuffle<i64>(a01, b01, 1, 3), multiplier, bias), r + strideR, factor);
+    r += strideR << 1;
+    const c2 = withResidual(scaled(v128.shuffle<i64>(a23, b23, 0, 2), multiplier, bias), r, factor);
+    const c3 = withResidual(scaled(v128.shuffle<i64>(a23, b23, 1, 3), multiplier, bias), r + strideR, factor);
+    r += strideR << 1;
+    const v = clamped(multiplyHigh(c0, shift), multiplyHigh(c1, shift), low, high);
+    const w = clamped(multiplyHigh(c2, shift), multiplyHigh(c3, shift), low, high);
+    storeFour(y, stride, v, w);
+    y += stride << 2;
+  }
+}
+
+/**
+ * Up to 8 channels of `rows` rows of pixels, from the sums of tiles as int8-depthwise-sums.ts writes them. What the last tile of a row writes too far is
+ * overwritten by the next row, unless it is the `last` one.
+ */
+export function endTiles(p: usize, k: usize, head: usize, y: usize, r: usize, sums: usize, rows: i32, channels: i32, last: bool): void {
+  const width = arg(p, 9);
+  const lineY = <usize>width * <usize>arg(p, 3);
+  const lineR = <usize>width * <usize>arg(p, 23);
+  const tiles = (width + 3) >> 2;
+  for (; rows > 0; rows--, y += lineY, r += lineR, sums += <usize>tiles << 6) {
+    const whole = channels < 8 ? 0 : last && rows == 1 ? width >> 2 : tiles;
+    if (whole > 0) {
+      if (arg(p, 22) != 0) addTiles(p, k, head, y, r, sums, whole);
+      else plainTiles(p, k, head, y, sums, whole);
+    }
+    for (let i = whole << 2; i < width; i++) {
+      const at = sums + (<usize>(i >> 2) << 6) + (<usize>(i & 2) << 3);
+      const a = v128.load(at);
+      const b = v128.load(at, 32);
+      const c = (i & 1) == 0 ? v128.shuffle<i64>(a, b, 0, 2) : v128.shuffle<i64>(a, b, 1, 3);
+      endOne(p, k, head, y + <usize>(i * arg(p, 3)), r + <usize>(i * arg(p, 23)), c, channels);
+    }
+  }
 }

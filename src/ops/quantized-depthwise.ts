@@ -117,8 +117,8 @@ export function lowerQuantizedDepthwise(value: Value<QuantizedConvAttrs>, to: Lo
   const rest = residual && to.view(residual);
   const channels = writableChannels(y);
   const dots = dotsFor(value, channels);
-  // Sums of a row's outside taps, behind four vectors of constants; then the rows that the dot products keep. The loops are tried out there too.
-  const scratch = Math.max(1024, 64 + Math.ceil(channels / 8) * 16 + dots.bytes);
+  // Behind the constants: sums of a row's outside taps, or what the dot products keep. The loops are tried out there too.
+  const scratch = Math.max(1024, CONSTANTS + Math.max(Math.ceil(channels / 8) * 16, dots.bytes));
   to.emit(Opcode.Int8Depthwise, [
     ...[x, x.stride, y, y.stride],
     ...imageSize(input.shape),
@@ -142,7 +142,10 @@ export function lowerQuantizedDepthwise(value: Value<QuantizedConvAttrs>, to: Lo
   ]);
 }
 
-/** What the dot products of kernels/int8-depthwise-dots.ts keep: channels at a time, pairs of columns, rows; no bytes where they do not suit. */
+/**
+ * What the dot products of kernels/int8-depthwise-dots.ts keep: channels at a time, pairs of columns, rows; the bytes of these and of sums. No bytes
+ * where they do not suit.
+ */
 interface Kept {
   readonly part: number;
   readonly columns: number;
@@ -157,20 +160,26 @@ function dotsFor(value: Value<QuantizedConvAttrs>, channels: number): Kept {
   const suits =
     height === width &&
     (width === 3 || width === 5) &&
-    stride[1] === 1 &&
+    stride[1] <= 2 &&
     dilation.every((d) => d === 1) &&
     scaleOf(input).low >= 0 &&
     channels % 4 === 0;
   if (!suits) return { part: 0, columns: 0, rows: 0, bytes: 0 };
   const tiles = Math.ceil(value.shape[3] / 4);
-  const columns = tiles * 2 + (width === 5 ? 2 : 0);
+  const columns = stride[1] === 1 ? tiles * 2 + (width === 5 ? 2 : 0) : tiles * 4 + (width === 5 ? 1 : 0);
   const all = (value.shape[2] - 1) * stride[0] + height;
-  // All rows of an image where they have room for eight channels in the first cache, else those of one output row.
-  const rows = 4 * columns * all * 8 <= RING_BYTES ? all : height;
+  // All rows of an image where those of a few vectors of channels have room in the first cache, else those of one output row.
+  const rows = 4 * columns * all * 24 <= RING_BYTES ? all : height;
   const each = 4 * columns * rows;
   const part = Math.min(Math.ceil(channels / 8) * 8, Math.max(8, Math.floor(RING_BYTES / each / 8) * 8));
-  return { part, columns, rows, bytes: each * part };
+  return { part, columns, rows, bytes: each * part + Math.max(tiles, TILES) * 64 };
 }
+
+/** Bytes of the vectors of constants: as in kernels/int8-depthwise-end.ts. */
+const CONSTANTS = 96;
+
+/** Tiles of four pixels whose sums, 64 bytes each, are kept: as in that file. */
+const TILES = 32;
 
 /** Bytes of the rows that are kept at a time. */
 const RING_BYTES = 24576;

@@ -63,6 +63,12 @@ const binary: Rule = (a) => {
 
 type Rules = Partial<Record<Opcode, readonly [args: number, rule: Rule]>>;
 
+/** What kernels/int8-depthwise-dots.ts keeps: constants, rows of a part of the channels, sums of tiles. */
+const dotsBytes = (a: Int32Array) => 96 + 4 * a[29] * a[30] * a[31] + 64 * Math.max(32, Math.ceil(a[9] / 4));
+
+/** So many bytes where there is room for them, else more than any memory has. */
+const inside = (room: number, bytes: number) => (bytes <= room ? bytes : Number.POSITIVE_INFINITY);
+
 /** Activations are bytes there, but for what is named otherwise. */
 function int8Rules(): Rules {
   const rowWise: Rule = (a) => [readsBytes(a[0], a[4], a[1], a[5]), writesBytes(a[2], a[4], a[3], a[5])];
@@ -89,8 +95,9 @@ function int8Rules(): Rules {
         writesBytes(a[2], a[4] * a[8] * a[9], a[3], a[7]),
         readsBytes(a[18], 1, 0, upTo(a[7], 8) * (6 + a[10] * a[11])),
         ...maybe(a[28], readsBytes(a[28], 1, 0, a[7] * a[10] * upTo(a[11], 4))),
-        // The rows that the dot products keep, for a part of the channels at a time, which cannot be none.
-        ...maybe(a[28], writesBytes(a[26], a[29], 4 * a[10] * a[30], 4 * a[10] * a[30])),
+        // The rows that the dot products keep, for a part of the channels at a time, which cannot be none; all that a thread keeps is in its share.
+        ...maybe(a[28], writesBytes(a[26], a[29], 4 * a[30] * a[31], 4 * a[30] * a[31])),
+        ...maybe(a[28], writesBytes(a[26], 1, 0, inside(a[27], dotsBytes(a)))),
         ...maybe(a[22], readsBytes(a[22], a[4] * a[8] * a[9], a[23], a[7])),
         scratch(a[26], a[27], threads),
       ],
