@@ -6,6 +6,19 @@ export const SHAPE = [1, 3, SIZE, SIZE];
 /** A grey picture, which is the same in every layout; what is in it does not matter, and making it takes no time. */
 export const image = () => new Float32Array(3 * SIZE * SIZE).fill(0.25);
 
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * Where the page was asked to stay, it is used for some seconds and then says so: what is compiled for speed meanwhile, the browser keeps in its
+ * cache, which it does for what is large and has compiled no more for two seconds.
+ */
+export async function stay(run) {
+  if (!new URLSearchParams(location.search).has('stay')) return;
+  for (const end = performance.now() + 3000; performance.now() < end; await wait(10)) await run();
+  await wait(4000);
+  console.log('stayed');
+}
+
 /** Milliseconds since the navigation began, and the logits that the runtimes have to agree on. */
 export function answered(logits) {
   globalThis.answer = { ms: performance.now(), logits: [...logits] };

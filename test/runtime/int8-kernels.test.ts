@@ -40,7 +40,8 @@ const graphOf = (inputs: Record<string, Value>, y: Value): Graph => ({ inputs, o
 
 /** The integers behind the floats that a graph with one quantised output returns. */
 const integersOf = (data: Float32Array, q: Quantization) =>
-  Array.from(data, (v) => Math.round(v / q.scale + q.zeroPoint));
+  // Math.round makes -0 of a little less than nothing.
+  Array.from(data, (v) => Math.round(v / q.scale + q.zeroPoint) + 0);
 
 /** The integers of noise on the grid, as the executor quantises it. */
 const integersIn = (name: string, shape: Shape, q: Quantization) =>
