@@ -3,8 +3,8 @@
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { loadModel, preprocessingFor } from '../dist/classify/model-source.js';
 import { median } from '../dist/cli/bench.js';
-import { loadModel, preprocessingFor } from '../dist/cli/model-source.js';
 import { formatBytes, formatCount, formatMs, formatPercent, formatTable, styleFor } from '../dist/cli/output.js';
 import { SHIPPED_WEIGHTS } from '../dist/hub/shipped.js';
 import {

@@ -1,5 +1,6 @@
 /** Everything of ghostkit in Node. A page uses `web.ts`, which leaves out what needs files. */
 
+export { type LoadClassifierOptions, loadClassifier, type PictureClassifier } from './classify/classifier.js';
 export { type Dataset, MemoryDataset, perClass, split, subset } from './data/dataset.js';
 export { loadImage } from './data/image.js';
 export { parseLabels } from './data/labels.js';
@@ -8,6 +9,7 @@ export { createLoader, type Loader, type LoadingOptions } from './data/loader/lo
 export { type DataSplits, openDataset } from './data/open-dataset.js';
 export { preprocessingIn, preprocessingMetadata } from './data/preprocessing.js';
 export { type Interpolation, type Region, type RgbImage, resample } from './data/resample.js';
+export type { NamedClass } from './data/top-classes.js';
 export { centerCrop, IMAGENET, type Preprocessing, toTensor } from './data/transform.js';
 export { writeFileAtomic } from './formats/atomic.js';
 export {

@@ -1,15 +1,16 @@
 import { cpus } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { Option } from 'commander';
+import { runLoaded } from '../classify/onnx.js';
 import type { Form } from '../models/identify.js';
 import { assignNamedWeights, namedInput } from '../models/named-weights.js';
 import { createModel } from '../models/registry.js';
 import { type CompiledModel, compile } from '../nn/compile.js';
 import type { Runner } from '../runtime/runner.js';
-import { type BackendOptions, providersOf, runLoaded, withBackend } from './backend.js';
+import { type BackendOptions, providersOf, withBackend } from './backend.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger } from './command.js';
 import { UsageError } from './errors.js';
-import { entryFor } from './model-source.js';
+import { entryFor } from './model-names.js';
 import {
   formatBytes,
   formatCount,

@@ -1,3 +1,4 @@
+import { preprocessingFor } from '../classify/model-source.js';
 import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
 import { writeFileAtomic } from '../formats/atomic.js';
@@ -10,7 +11,6 @@ import type { QuantizedModel } from '../quantize/types.js';
 import { GhostkitError } from '../tensor/error.js';
 import { readCalibration } from './calibration.js';
 import { UsageError } from './errors.js';
-import { preprocessingFor } from './model-source.js';
 import { formatBytes, type Io, printJson } from './output.js';
 import { packageVersion } from './package-version.js';
 import { progress } from './progress.js';

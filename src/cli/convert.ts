@@ -1,3 +1,4 @@
+import { isOnnxPath, openCheckpoint } from '../classify/model-source.js';
 import { writeFileAtomic } from '../formats/atomic.js';
 import { writeSafetensors } from '../formats/safetensors.js';
 import { DeployedClassifier } from '../models/deployed.js';
@@ -7,7 +8,7 @@ import { type CommandFactory, type CommonOptions, command, positiveInteger, pref
 import { writeCompiled } from './compiled-model.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
-import { isOnnxPath, openCheckpoint } from './model-source.js';
+import { entryFor } from './model-names.js';
 import { writeOnnx } from './onnx-model.js';
 import { formatBytes, type Io, printJson } from './output.js';
 
@@ -35,7 +36,10 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
   const onnx = isOnnxPath(output);
   if (!output.endsWith('.safetensors') && !onnx)
     throw new UsageError(`${output}: the name of the output must end in .safetensors or .onnx`);
-  const { checkpoint, loaded } = await openCheckpoint(input, { name: options.model, prefer: options.prefer });
+  const { checkpoint, loaded } = await openCheckpoint(input, {
+    name: options.model && entryFor(options.model).name,
+    prefer: options.prefer,
+  });
   if (!loaded && (options.deploy || options.labels)) {
     throw new GhostkitError(`${input}: these are not the weights of a known network, so ghostkit can only copy them`);
   }

@@ -1,4 +1,6 @@
 import { Option } from 'commander';
+import { openClassifier } from '../classify/classifier-file.js';
+import type { PreparationOptions } from '../classify/preparation.js';
 import type { Dataset } from '../data/dataset.js';
 import { createLoader } from '../data/loader/loader.js';
 import { openDataset } from '../data/open-dataset.js';
@@ -9,8 +11,7 @@ import type { Form } from '../models/identify.js';
 import { GhostkitError } from '../tensor/error.js';
 import { EVALUATION_BATCH, evaluate } from '../train/evaluate.js';
 import type { Evaluation } from '../train/metrics.js';
-import { type BackendOptions, withBackend } from './backend.js';
-import { openClassifier } from './classifier.js';
+import { type BackendOptions, providersOf, withBackend } from './backend.js';
 import {
   type CommandFactory,
   type CommonOptions,
@@ -19,8 +20,9 @@ import {
   preferOption,
   wholeNumber,
 } from './command.js';
+import { entryFor } from './model-names.js';
 import { formatPairs, formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
-import { type PreparationOptions, withPreparation } from './preparation.js';
+import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
 import { reportUnreadable } from './training-view.js';
@@ -105,7 +107,11 @@ function show(io: Io, rows: readonly ClassRow[], pairs: [string, string][], all:
 }
 
 async function evaluateOn(io: Io, data: string, options: EvalOptions): Promise<void> {
-  const source = await openClassifier(options.weights, { ...options, name: options.model });
+  const source = await openClassifier(options.weights, {
+    ...options,
+    name: options.model && entryFor(options.model).name,
+    providers: providersOf(options),
+  });
   const { labels, preprocessing, numClasses } = source;
   const form = options.form ?? (source.batch === undefined ? 'deploy' : source.form);
   if (form !== source.form && (form === 'training' || source.batch !== undefined)) {

@@ -3,7 +3,7 @@ import { GhostkitError } from '../tensor/error.js';
 import { readTrainable, settingsOf } from '../train/training-model.js';
 import { type CommandFactory, command, wholeNumber } from './command.js';
 import { UsageError } from './errors.js';
-import { entryFor } from './model-source.js';
+import { entryFor } from './model-names.js';
 import type { Io } from './output.js';
 import {
   addTrainingOptions,

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { compiledHeaderOf } from '../classify/classifier-file.js';
+import { isOnnxPath } from '../classify/model-source.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
 import { METADATA } from '../formats/metadata.js';
 import { printable } from '../formats/text.js';
@@ -10,12 +12,11 @@ import { createModel, type ModelEntry } from '../models/registry.js';
 import { Parameter } from '../nn/module.js';
 import { trace } from '../nn/trace.js';
 import { sizeOf } from '../tensor/tensor.js';
-import { compiledHeaderOf } from './classifier.js';
 import { type CommandFactory, type CommonOptions, command, preferOption } from './command.js';
 import { infoCompiled } from './info-compiled.js';
 import { infoOnnx } from './info-onnx.js';
 import { infoPicture, isPictureFile } from './info-picture.js';
-import { entryFor, isModelName, isOnnxPath } from './model-source.js';
+import { entryFor, isModelName } from './model-names.js';
 import { sizesOf } from './models.js';
 import { formatBytes, formatCount, formatPairs, formatTable, type Io, printJson, styleFor } from './output.js';
 

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Option } from 'commander';
+import { openClassifier } from '../classify/classifier-file.js';
+import type { PreparationOptions } from '../classify/preparation.js';
 import { loadImage } from '../data/image.js';
 import type { RgbImage } from '../data/resample.js';
 import { topClasses } from '../data/top-classes.js';
@@ -10,15 +12,14 @@ import { WEIGHTS } from '../hub/manifest.js';
 import { SHIPPED_WEIGHTS } from '../hub/shipped.js';
 import type { Runner } from '../runtime/runner.js';
 import { GhostkitError } from '../tensor/error.js';
-import { type BackendOptions, withBackend } from './backend.js';
-import { openClassifier } from './classifier.js';
+import { type BackendOptions, providersOf, withBackend } from './backend.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
-import { entryFor, isModelName } from './model-source.js';
+import { entryFor, isModelName } from './model-names.js';
 import { formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
 import { expandPictures, type Picture } from './pictures.js';
-import { type PreparationOptions, withPreparation } from './preparation.js';
+import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 
 interface PredictOptions extends CommonOptions, BackendOptions, PreparationOptions {
@@ -131,7 +132,7 @@ function show(io: Io, { path, top = [] }: Prediction, several: boolean): void {
 async function predict(io: Io, args: readonly string[], options: PredictOptions): Promise<number> {
   const { name, pictures: given } = splitArguments(args);
   const weights = options.weights ?? (name === undefined ? SHIPPED_WEIGHTS : await cachedWeights(name));
-  const source = await openClassifier(weights, { ...options, name });
+  const source = await openClassifier(weights, { ...options, name, providers: providersOf(options) });
   const { numClasses, inChannels, preprocessing } = source;
   if (inChannels !== 3) {
     throw new GhostkitError(`${weights}: the model takes ${inChannels} channels, pictures have 3`);

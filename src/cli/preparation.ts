@@ -1,8 +1,4 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Preprocessing } from '../data/transform.js';
-
-/** How pictures are prepared, where a person says so. */
-export type PreparationOptions = Partial<Pick<Preprocessing, 'size' | 'interpolation' | 'mean' | 'std'>>;
 
 /** Adds the options for networks whose file does not say what was subtracted from their pictures. */
 export function withPreparation(command: Command): Command {
@@ -13,17 +9,6 @@ export function withPreparation(command: Command): Command {
       triple,
     )
     .option('--std <r,g,b>', 'divided by after that', deviations);
-}
-
-/** What is asked for, in place of what is known. */
-export function prepared(known: Preprocessing, { size, interpolation, mean, std }: PreparationOptions): Preprocessing {
-  return {
-    ...known,
-    size: size ?? known.size,
-    interpolation: interpolation ?? known.interpolation,
-    mean: mean ?? known.mean,
-    std: std ?? known.std,
-  };
 }
 
 function triple(text: string): [number, number, number] {

@@ -1,3 +1,5 @@
+import { isOnnxPath, loadModel, preprocessingFor } from '../classify/model-source.js';
+import { onnxBytes } from '../classify/onnx.js';
 import { createLoader } from '../data/loader/loader.js';
 import { openDataset } from '../data/open-dataset.js';
 import { preprocessingMetadata } from '../data/preprocessing.js';
@@ -19,8 +21,7 @@ import { CALIBRATION_PICTURES, readCalibration } from './calibration.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
 import { UsageError } from './errors.js';
 import { matchClasses } from './eval.js';
-import { isOnnxPath, loadModel, preprocessingFor } from './model-source.js';
-import { onnxBytes } from './onnx-model.js';
+import { entryFor } from './model-names.js';
 import {
   formatBytes,
   formatCount,
@@ -128,7 +129,10 @@ async function quantize(io: Io, input: string, output: string, options: Quantize
   if (!onnx && !output.endsWith(COMPILED)) {
     throw new UsageError(`${output}: the name of the output must end in ${COMPILED} or .onnx`);
   }
-  const source = await loadModel(input, { name: options.model, prefer: options.prefer });
+  const source = await loadModel(input, {
+    name: options.model && entryFor(options.model).name,
+    prefer: options.prefer,
+  });
   const { model, entry } = source;
   if (model.inChannels !== 3) {
     throw new GhostkitError(`${input}: it takes ${model.inChannels} channels, pictures to calibrate on have 3`);

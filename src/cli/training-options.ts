@@ -10,7 +10,7 @@ import { type TrainResult, train } from '../train/trainer.js';
 import { type CommonOptions, positiveInteger, wholeNumber } from './command.js';
 import { UsageError } from './errors.js';
 import { interruptible } from './interrupt.js';
-import { entryFor } from './model-source.js';
+import { entryFor } from './model-names.js';
 import { formatPercent, type Io, printJson } from './output.js';
 import { trainingView } from './training-view.js';
 

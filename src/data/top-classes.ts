@@ -1,3 +1,5 @@
+import { GhostkitError } from '../tensor/error.js';
+
 /** A guess of a classifier. */
 export interface Classification {
   /** The number of the class. */
@@ -23,4 +25,22 @@ export function topClasses(
     ...(labels && { label: labels[index] }),
     probability: powers[index] / sum,
   }));
+}
+
+/** One of the classes a picture may be of. */
+export interface NamedClass {
+  /** The class's name, `class 7` where the model has no names. */
+  readonly label: string;
+  readonly index: number;
+  /** From 0 to 1; those of all classes sum to 1. */
+  readonly probability: number;
+}
+
+/** Like {@link topClasses}, with a name for every class. */
+export const namedClasses = (...asked: Parameters<typeof topClasses>): NamedClass[] =>
+  topClasses(...asked).map(({ label, ...guess }) => ({ label: label ?? `class ${guess.index}`, ...guess }));
+
+/** Throws a {@link GhostkitError} for what is no number of classes to be told. */
+export function checkTopK(topK: number): void {
+  if (!Number.isInteger(topK) || topK < 1) throw new GhostkitError(`topK: a positive integer, got ${topK}`);
 }

@@ -1,5 +1,5 @@
 import { preprocessingIn } from '../data/preprocessing.js';
-import { topClasses } from '../data/top-classes.js';
+import { type NamedClass, namedClasses } from '../data/top-classes.js';
 import { IMAGENET, type Preprocessing } from '../data/transform.js';
 import { labelsIn } from '../formats/metadata.js';
 import type { CompiledModel } from '../runtime/compiled-model.js';
@@ -18,15 +18,6 @@ export interface ModelFacts {
   readonly variant: KernelVariant;
   readonly threads: number;
   readonly macs: number;
-}
-
-/** One of the classes a picture may be of. */
-export interface NamedClass {
-  /** The class's name, `class 7` where the model has no names. */
-  readonly label: string;
-  readonly index: number;
-  /** From 0 to 1; those of all classes sum to 1. */
-  readonly probability: number;
 }
 
 /** A picture's best classes, and the milliseconds that preparing it and the network took. */
@@ -65,11 +56,7 @@ export class Engine {
     const ready = performance.now();
     const { data } = this.run(image).logits;
     const run = performance.now() - ready;
-    const top = topClasses(data, topK, labels).map(({ label, ...guess }) => ({
-      label: label ?? `class ${guess.index}`,
-      ...guess,
-    }));
-    return { top, timing: { prepare: ready - before, run } };
+    return { top: namedClasses(data, topK, labels), timing: { prepare: ready - before, run } };
   }
 
   run(input: ModelInput): Record<string, FloatTensor> {

@@ -1,10 +1,11 @@
+import { checkTopK, type NamedClass } from '../data/top-classes.js';
 import { printable } from '../formats/text.js';
 import { type LoadProgress, loadCompiled } from '../runtime/compiled-file.js';
 import { usableThreads } from '../runtime/executor.js';
 import { requireSimd } from '../runtime/platform.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
-import { type Classified, Engine, type ModelFacts, type ModelInput, type NamedClass } from './engine.js';
+import { type Classified, Engine, type ModelFacts, type ModelInput } from './engine.js';
 import type { PictureSource } from './picture.js';
 import { startWorker } from './remote.js';
 
@@ -109,7 +110,7 @@ function modelOf(backend: Backend): WebModel {
       return timing;
     },
     async classify(source, { topK = 5 } = {}) {
-      if (!Number.isInteger(topK) || topK < 1) throw new GhostkitError(`topK: a positive integer, got ${topK}`);
+      checkTopK(topK);
       const { top, timing: took } = await backend.classify(source, topK);
       timing = took;
       return top;

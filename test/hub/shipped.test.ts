@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { loadModel } from '../../src/cli/model-source.js';
+import { loadModel } from '../../src/classify/model-source.js';
 import { preprocessingIn } from '../../src/data/preprocessing.js';
 import { SHIPPED_WEIGHTS } from '../../src/hub/shipped.js';
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { bundleForPages } from '../../scripts/bundle-pages.mjs';
 import { ISOLATION, serve } from '../../scripts/lib/serve.mjs';
-import { loadModel } from '../../src/cli/model-source.js';
+import { loadModel } from '../../src/classify/model-source.js';
 import { preprocessingIn, preprocessingMetadata } from '../../src/data/preprocessing.js';
 import { IMAGENET, type Preprocessing } from '../../src/data/transform.js';
 import { METADATA } from '../../src/formats/metadata.js';

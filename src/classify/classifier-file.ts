@@ -10,8 +10,8 @@ import { type CompiledHeader, PROGRAM_KEY, parseCompiled } from '../runtime/comp
 import { openSource } from '../runtime/compiled-source.js';
 import type { Runner } from '../runtime/runner.js';
 import { GhostkitError } from '../tensor/error.js';
-import { type BackendOptions, onnxFileClassifier, providersOf, runLoaded } from './backend.js';
 import { isOnnxPath, loadModel, preprocessingFor, type SourceOptions } from './model-source.js';
+import { onnxFileClassifier, runLoaded } from './onnx.js';
 import { type PreparationOptions, prepared } from './preparation.js';
 
 /** A classifier in a file, whether its network's weights or a compiled model. */
@@ -28,7 +28,10 @@ export interface ClassifierFile {
   compile(options: { batch: number; threads: number; form?: Form }): Promise<Runner>;
 }
 
-export interface ClassifierOptions extends SourceOptions, BackendOptions, PreparationOptions {}
+export interface ClassifierFileOptions extends SourceOptions, PreparationOptions {
+  /** onnxruntime's execution providers, when that is to run it. */
+  readonly providers?: readonly string[];
+}
 
 /** What a compiled model's file says before its data; undefined when it is a file of another kind. */
 export async function compiledHeaderOf(path: string): Promise<CompiledHeader | undefined> {
@@ -48,8 +51,8 @@ export async function compiledHeaderOf(path: string): Promise<CompiledHeader | u
 }
 
 /** The classifier in a file. Throws a {@link GhostkitError} that begins with the path. */
-export async function openClassifier(path: string, options: ClassifierOptions): Promise<ClassifierFile> {
-  const providers = providersOf(options);
+export async function openClassifier(path: string, options: ClassifierFileOptions): Promise<ClassifierFile> {
+  const { providers } = options;
   if (providers && isOnnxPath(path)) return onnxFileClassifier(path, options, providers);
   const header = await compiledHeaderOf(path);
   if (header && providers)
@@ -76,7 +79,7 @@ export async function openClassifier(path: string, options: ClassifierOptions): 
   };
 }
 
-function compiledClassifier(path: string, header: CompiledHeader, asked: ClassifierOptions): ClassifierFile {
+function compiledClassifier(path: string, header: CompiledHeader, asked: ClassifierFileOptions): ClassifierFile {
   const { program, metadata } = header;
   const [image, ...inputs] = program.inputs;
   const logits = program.outputs.find(({ name }) => name === 'logits');

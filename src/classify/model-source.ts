@@ -6,30 +6,11 @@ import { readCheckpoint } from '../formats/checkpoint-file.js';
 import { withPath } from '../formats/with-path.js';
 import { identify, type LoadedModel, loadedFrom } from '../models/identify.js';
 import { readOnnx } from '../models/read-onnx.js';
-import { findModel, type ModelEntry } from '../models/registry.js';
+import { findModel } from '../models/registry.js';
 import { PROGRAM_KEY } from '../runtime/compiled-format.js';
 import { GhostkitError } from '../tensor/error.js';
 import { TRAINING_KEY } from '../train/checkpoint.js';
 import { type PreparationOptions, prepared } from './preparation.js';
-
-/** An entry for a name given by a person; the error of an unknown one says where the known ones are listed. */
-export function entryFor(name: string): ModelEntry {
-  try {
-    return findModel(name);
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(error.message.replace('see listModels()', 'ghostkit models lists them'));
-  }
-}
-
-export function isModelName(name: string): boolean {
-  try {
-    findModel(name);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Whether a file is ONNX, which nothing in it tells. */
 export const isOnnxPath = (path: string): boolean => /\.onnx$/i.test(path);
@@ -55,7 +36,7 @@ export async function openCheckpoint(
   path: string,
   { name, prefer }: SourceOptions = {},
 ): Promise<{ checkpoint: Checkpoint; loaded?: LoadedModel }> {
-  if (name !== undefined) entryFor(name);
+  if (name !== undefined) findModel(name);
   if (isOnnxPath(path)) {
     if (name !== undefined)
       throw new GhostkitError(`${path}: an ONNX file says what its network is; leave its name out`);
