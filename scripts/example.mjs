@@ -1,20 +1,29 @@
-// npm run example -- [--weights FILE [--calibrate FOLDER]] [--model FILE] [--port N] [--no-serve]: puts the runtime and a model beside
-// examples/page/index.html and serves the page. --weights is compiled, with weights of 16 bits or, calibrated on a folder's pictures, of 8;
-// --model is a compiled model already; without either the model that lies there is kept.
+// npm run example -- [--weights FILE [--calibrate FOLDER]] [--output FOLDER] [--port N] [--no-serve]: puts examples/page, the runtime and a model
+// into a folder and serves it. --weights is compiled, with weights of 16 bits or, calibrated on a folder's pictures, of 8, unless it is a compiled
+// model already; without, it is the model in examples/page.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { compiledHeaderOf } from '../dist/classify/classifier-file.js';
 import { ISOLATION, serve } from './lib/serve.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const page = join(root, 'examples/page');
-const model = join(page, 'model.ghost.safetensors');
+const example = join(root, 'examples/page');
+const MODEL = 'model.ghost.safetensors';
+
+const USAGE = `npm run example -- [options]: a page that classifies pictures and what the camera sees
+
+  --weights FILE      weights, or a compiled model (default: those that come with ghostkit)
+  --calibrate FOLDER  pictures like those it will see, for a model in 8 bits
+  --output FOLDER     where the page goes (default: build/page)
+  --port N            where it is served on this machine (default: 8080)
+  --no-serve          only write the folder, for another server
+`;
 
 /** What a page needs of the package, in its own places. */
-function copyRuntime() {
-  const to = join(page, 'ghostkit');
+function copyRuntime(to) {
   rmSync(to, { recursive: true, force: true });
   mkdirSync(join(to, 'runtime'), { recursive: true });
   for (const name of ['web.js', 'model-worker.js', 'worker.js']) {
@@ -23,10 +32,12 @@ function copyRuntime() {
   cpSync(join(root, 'dist/kernels/build'), join(to, 'kernels/build'), { recursive: true });
 }
 
-function compile(weights, calibrate) {
+function compile(weights, model, calibrate) {
   const cli = join(root, 'dist/cli/main.js');
   const how = calibrate ? ['--int8', '--calibrate', calibrate] : ['--half'];
-  const { status } = spawnSync(process.execPath, [cli, 'convert', weights, model, ...how], { stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, [cli, 'convert', weights, relative(process.cwd(), model), ...how], {
+    stdio: 'inherit',
+  });
   if (status !== 0) process.exit(status ?? 1);
 }
 
@@ -35,41 +46,52 @@ function fail(message) {
   process.exit(1);
 }
 
-let values;
-try {
-  ({ values } = parseArgs({
-    options: {
-      weights: { type: 'string' },
-      calibrate: { type: 'string' },
-      model: { type: 'string' },
-      port: { type: 'string', default: '8080' },
-      'no-serve': { type: 'boolean' },
-    },
-  }));
-} catch (error) {
-  fail(error.message.split('\n')[0]);
+function options() {
+  try {
+    return parseArgs({
+      options: {
+        weights: { type: 'string' },
+        calibrate: { type: 'string' },
+        output: { type: 'string', default: join(root, 'build/page') },
+        port: { type: 'string', default: '8080' },
+        'no-serve': { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (error) {
+    return fail(`${error.message.split('\n')[0]}; --help lists the options`);
+  }
 }
-for (const path of [values.weights, values.calibrate, values.model]) {
+
+const { weights = join(example, MODEL), calibrate, output, port, 'no-serve': writeOnly, help } = options();
+if (help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
+for (const path of [weights, calibrate]) {
   if (path !== undefined && !existsSync(path)) fail(`${path}: there is no such file or folder`);
 }
-if (values.model) copyFileSync(values.model, model);
-else if (values.weights) compile(values.weights, values.calibrate);
-if (!existsSync(model))
-  fail('there is no model yet; give a checkpoint with --weights FILE, or a compiled model with --model FILE');
-copyRuntime();
+const model = join(output, MODEL);
+mkdirSync(output, { recursive: true });
+const isCompiled = (await compiledHeaderOf(weights).catch((error) => fail(error.message))) !== undefined;
+if (isCompiled && calibrate) fail(`${weights}: this is compiled already; --calibrate needs its weights`);
+if (isCompiled) copyFileSync(weights, model);
+else compile(weights, model, calibrate);
+copyFileSync(join(example, 'index.html'), join(output, 'index.html'));
+copyRuntime(join(output, 'ghostkit'));
+const megabytes = (statSync(model).size / 1e6).toFixed(2);
 console.log(
-  `examples/page: index.html, the runtime in ghostkit/, and a model of ${(statSync(model).size / 1e6).toFixed(1)} MB`,
+  `${relative(process.cwd(), output) || '.'}: index.html, the runtime in ghostkit/, and a model of ${megabytes} MB`,
 );
-if (!values['no-serve']) {
-  const files = { '/': { status: 302, body: '' } };
+if (!writeOnly) {
   const site = await serve({
-    folders: { '/': page },
-    files,
+    folders: { '/': output },
+    files: { '/': { status: 302, body: '' } },
     // With threads; a server without these headers does too, on one.
     headers: (path) => (path === '/' ? { Location: '/index.html' } : ISOLATION),
-    port: Number(values.port),
+    port: Number(port),
   }).catch((error) =>
-    fail(error.code === 'EADDRINUSE' ? `port ${values.port} is taken; --port chooses another` : error.message),
+    fail(error.code === 'EADDRINUSE' ? `port ${port} is taken; --port chooses another` : error.message),
   );
   console.log(`serving ${site.url}/ (Ctrl-C ends)`);
 }

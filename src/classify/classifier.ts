@@ -58,11 +58,18 @@ export async function loadClassifier(
     ...{ title, numClasses, labels, preprocessing },
     async classify(picture, { topK = 5 } = {}) {
       checkTopK(topK);
-      const image = typeof picture === 'string' || picture instanceof Uint8Array ? await loadImage(picture) : picture;
+      const image = await pixelsOf(picture);
       return namedClasses(await logitsOf(net, file, batch, image), topK, labels);
     },
     close: async () => net.close(),
   };
+}
+
+/** JavaScript has no types to complain. */
+async function pixelsOf(picture: string | Uint8Array | RgbImage): Promise<RgbImage> {
+  if ((typeof picture === 'string' && picture !== '') || picture instanceof Uint8Array) return loadImage(picture);
+  if (typeof picture === 'object' && picture?.data instanceof Uint8Array) return picture;
+  throw new GhostkitError('a picture is the path of a file, its bytes, or decoded pixels');
 }
 
 async function logitsOf(

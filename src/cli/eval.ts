@@ -43,6 +43,9 @@ interface EvalOptions extends CommonOptions, BackendOptions, PreparationOptions 
   prefer?: 'ema' | 'model';
 }
 
+/** Classes that a message names. */
+const NAMED = 3;
+
 /**
  * For each class of a data set its number in the model: by name where the model has them all, else in order, as ImageNet's folders are.
  */
@@ -59,9 +62,9 @@ export function matchClasses(
   if (classes.length === count && missing.length === count) return undefined;
   const what = labels
     ? `the model does not know ${missing
-        .slice(0, 3)
+        .slice(0, NAMED)
         .map((name) => printable(name))
-        .join(', ')}`
+        .join(', ')}${missing.length > NAMED ? ` and ${missing.length - NAMED} more` : ''}`
     : '';
   throw new GhostkitError(
     `the data has ${classes.length} classes, the model ${count}${what ? `; ${what}` : ' without names'}`,
@@ -157,7 +160,7 @@ async function evaluateOn(io: Io, data: string, options: EvalOptions): Promise<v
     ['model', `${source.title}, ${form} form`],
     ['pictures', `${count} of ${dataset.classes.length} classes${val ? ', for validation' : ', all there are'}`],
     ['top-1', formatPercent2(top1)],
-    ['top-5', formatPercent2(top5)],
+    ...(numClasses > 5 ? [['top-5', formatPercent2(top5)] as [string, string]] : []),
     ['loss', loss.toFixed(4)],
     ['speed', `${Math.round(count / seconds)} pictures/s, ${seconds.toFixed(1)} s in all`],
   ];

@@ -221,9 +221,10 @@ function show(
   const columns = [{ title: '' }, ...['float32', 'int8', ''].map((title) => ({ title, align: 'right' }) as const)];
   const rows = [
     ['size', formatBytes(float.bytes), formatBytes(int8.bytes), `${(float.bytes / int8.bytes).toFixed(2)}x smaller`],
-    ['a picture, one thread', formatMs(float.ms), formatMs(int8.ms), `${(float.ms / int8.ms).toFixed(2)}x faster`],
+    ['a picture, one thread', formatMs(float.ms), formatMs(int8.ms), speedOf(float.ms / int8.ms)],
   ];
-  for (const key of ['top1', 'top5'] as const) {
+  const { numClasses } = source.model;
+  for (const key of numClasses > 5 ? (['top1', 'top5'] as const) : (['top1'] as const)) {
     const [a, b] = [float[key], int8[key]];
     if (a === undefined || b === undefined) continue;
     const change = (b - a) * 100;
@@ -238,6 +239,8 @@ function show(
   if (options.layers) io.out.write(`\n${layerTable(layers, style)}`);
   io.out.write(`\n${output} is written\n`);
 }
+
+const speedOf = (ratio: number) => (ratio < 1 ? `${(1 / ratio).toFixed(2)}x slower` : `${ratio.toFixed(2)}x faster`);
 
 function layerTable(layers: readonly LayerError[], style: ReturnType<typeof styleFor>): string {
   const right = (title: string) => ({ title, align: 'right' }) as const;

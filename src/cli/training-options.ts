@@ -40,7 +40,7 @@ const collect = (value: string, list: string[] = []) => [...list, value];
 
 export function addTrainingOptions(command: Command): Command {
   return command
-    .option('-o, --output <folder>', 'where checkpoints, metrics, the report and the model go')
+    .option('-o, --output <folder>', 'where checkpoints, metrics, the report and the model go (default: runs/train)')
     .option('--resume', 'go on from the last checkpoint in the output folder')
     .option('--recipe <name>', 'settings by name; a wrong one is answered with those there are')
     .option('--config <file>', 'settings as JSON')

@@ -1,3 +1,6 @@
+import type { Best } from './checkpoint.js';
+import { isBetter } from './evaluated.js';
+
 /** What is known after an epoch. Losses are means over pictures, accuracies shares from 0 to 1. */
 export interface EpochMetrics {
   /** Counted from 0. */
@@ -49,11 +52,20 @@ export function parseMetrics(text: string): EpochMetrics[] {
   return [...byEpoch.values()].sort((a, b) => a.epoch - b.epoch);
 }
 
-/** The epoch with the highest validation accuracy, of the averaged weights where there are any. */
+/** The best of a training's evaluations, of the weights or of their average; undefined when there was none. It is the one whose weights are kept. */
+export function bestEvaluation(metrics: readonly EpochMetrics[]): Best | undefined {
+  let best: Best | undefined;
+  for (const { epoch, valTop1, valTop5 = 0, valLoss = 0, emaTop1, emaTop5 = 0, emaLoss = 0 } of metrics) {
+    const weights: Best = { epoch, which: 'weights', top1: valTop1 ?? -1, top5: valTop5, loss: valLoss };
+    const average: Best = { epoch, which: 'average', top1: emaTop1 ?? -1, top5: emaTop5, loss: emaLoss };
+    const better = isBetter(average, weights) ? average : weights;
+    if (better.top1 >= 0 && isBetter(better, best ?? null)) best = better;
+  }
+  return best;
+}
+
+/** The epoch with the highest validation accuracy, of the averaged weights where there are any; of several the one with the lowest loss. */
 export function bestEpoch(metrics: readonly EpochMetrics[]): EpochMetrics | undefined {
-  const accuracy = ({ emaTop1, valTop1 }: EpochMetrics) => Math.max(emaTop1 ?? -1, valTop1 ?? -1);
-  return metrics.reduce<EpochMetrics | undefined>(
-    (best, row) => (accuracy(row) >= 0 && (!best || accuracy(row) > accuracy(best)) ? row : best),
-    undefined,
-  );
+  const best = bestEvaluation(metrics);
+  return metrics.find(({ epoch }) => epoch === best?.epoch);
 }

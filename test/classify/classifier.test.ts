@@ -81,6 +81,9 @@ describe('loadClassifier', () => {
     const model = await loadClassifier();
     await expect(model.classify(picture, { topK: 0 })).rejects.toThrow(/^topK: a positive integer, got 0$/);
     await expect(model.classify(Buffer.from('no picture'))).rejects.toThrow(/not a picture/);
+    for (const wrong of ['', undefined, new URL('file:///a.jpg'), {}]) {
+      await expect(model.classify(wrong as never)).rejects.toThrow(/^a picture is the path of a file, its bytes/);
+    }
     await model.close();
     await expect(model.classify(picture)).rejects.toThrow(/closed/);
   });

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ConfusionMatrix } from '../../src/train/metrics.js';
-import { bestEpoch, type EpochMetrics, formatMetrics, parseMetrics } from '../../src/train/metrics-log.js';
+import {
+  bestEpoch,
+  bestEvaluation,
+  type EpochMetrics,
+  formatMetrics,
+  parseMetrics,
+} from '../../src/train/metrics-log.js';
 import { lineChart, niceTicks } from '../../src/train/report/chart.js';
 import { className, duration, escapeHtml, percent, short } from '../../src/train/report/html.js';
 import { type ReportData, renderReport, thumbnail } from '../../src/train/report/report.js';
@@ -22,6 +28,14 @@ describe('the metrics file', () => {
   it('has a best epoch: the averaged weights count too', () => {
     expect(bestEpoch([row(0, { valTop1: 0.5 }), row(1, { valTop1: 0.4, emaTop1: 0.6 }), row(2)])?.epoch).toBe(1);
     expect(bestEpoch([row(0), row(1)])).toBeUndefined();
+    // As the trainer keeps them: of as many right answers those with the lower loss.
+    const ties = [
+      row(0, { valTop1: 0.7, valLoss: 0.9 }),
+      row(1, { valTop1: 0.7, valLoss: 0.8, emaTop1: 0.7, emaLoss: 0.6 }),
+      row(2, { valTop1: 0.7, valLoss: 0.8 }),
+    ];
+    expect(bestEpoch(ties)?.epoch).toBe(1);
+    expect(bestEvaluation(ties)).toMatchObject({ epoch: 1, which: 'average', loss: 0.6 });
   });
 });
 

@@ -262,6 +262,9 @@ describe.skipIf(missing)('a model in Chromium', () => {
     expect(await own.locator('#run').textContent()).toMatch(/^\d+\.\d ms$/);
     await own.setInputFiles('#file', { name: 'no.png', mimeType: 'image/png', buffer: Buffer.from('no picture') });
     await own.getByRole('alert').getByText('This file is no picture').waitFor();
+    // What was shown of the picture before is gone.
+    expect(await own.locator('#top').isHidden()).toBe(true);
+    expect(await own.locator('#image').isHidden()).toBe(true);
     expect(errors).toEqual([]);
     expect(asked.filter((url) => !url.startsWith(site.url) && !/^(data|blob):/.test(url))).toEqual([]);
     await own.close();

@@ -1,6 +1,6 @@
 import type { RgbImage } from '../../data/resample.js';
 import type { ConfusionMatrix, Mistake } from '../metrics.js';
-import { bestEpoch, type EpochMetrics } from '../metrics-log.js';
+import { bestEvaluation, type EpochMetrics } from '../metrics-log.js';
 import { lineChart } from './chart.js';
 import { className, duration, escapeHtml, percent, short } from './html.js';
 import { STYLE } from './style.js';
@@ -51,19 +51,15 @@ export async function thumbnail({ width, height, data }: RgbImage, side = 160): 
   return { uri: `data:image/webp;base64,${bytes.toString('base64')}`, width: info.width, height: info.height };
 }
 
-function tiles({ metrics }: ReportData): string {
-  const best = bestEpoch(metrics);
+function tiles({ metrics, classes }: ReportData): string {
+  const best = bestEvaluation(metrics);
   const last = metrics.at(-1);
   const values: [string, string][] = [];
   if (best) {
-    const { emaTop1 = -1, emaTop5, valTop1 = -1, valTop5, epoch } = best;
-    const averaged = emaTop1 >= valTop1;
-    values.push([
-      percent(averaged ? emaTop1 : valTop1),
-      `best top-1, epoch ${epoch + 1}${averaged ? ', averaged weights' : ''}`,
-    ]);
-    const top5 = averaged ? emaTop5 : valTop5;
-    if (top5 !== undefined) values.push([percent(top5), 'top-5 there']);
+    const { top1, top5, which, epoch } = best;
+    const averaged = which === 'average' ? ', averaged weights' : '';
+    values.push([percent(top1), `best top-1, epoch ${epoch + 1}${averaged}`]);
+    if (classes.length > 5) values.push([percent(top5), 'top-5 there']);
   }
   if (last) {
     const seconds = metrics.reduce((sum, row) => sum + row.seconds, 0);
@@ -147,7 +143,7 @@ function mistakeSection({ mistakes = [], classes }: ReportData): string {
 <div>is ${className(classes[truth])} (${percent(truthProbability)})</div><div class="name" title="${escapeHtml(name)}">${escapeHtml(name)}</div></div></div>`;
   });
   return `<h2>The worst mistakes</h2>
-<p class="note">Pictures whose class was thought the least likely; above what each was taken for.</p>
+<p class="note">The pictures of which the network was the least right: what it took each for, and below what it is and how likely it thought that.</p>
 <div class="mistakes">${cards.join('')}</div>`;
 }
 
