@@ -2,14 +2,24 @@
 // programs were announced, 16 and 20 the announced program's start and end, 24 whether a thread has failed: the others then fail too, instead
 // of waiting for it.
 
-/** Looks before a thread goes to sleep: some 20 to 50 microseconds, longer than a kernel's threads are apart. */
-const SPINS: i32 = 20000;
+/** Looks before a thread goes to sleep: some 20 microseconds, longer than a kernel's threads are apart. */
+const SPINS: i32 = 6000;
 
 /** Looks before a helper goes to sleep between programs: long enough for the caller to take the results and come back with the next inputs. */
-const IDLE_SPINS: i32 = 200000;
+const IDLE_SPINS: i32 = 100000;
 
 /** Nanoseconds of one sleep. */
 const NAP: i64 = 100000000;
+
+/**
+ * Passes some ten cycles between two looks, in any engine: how long a bare loop takes is the compiler's choice. A division whose divisor is the last
+ * result takes its time and cannot be left out; from 1 on the results are never 0.
+ */
+// @ts-expect-error: decorator
+@inline
+function pause(last: u32): u32 {
+  return 1000000007 / (last | 1);
+}
 
 /** Waits until all threads are here. Only a thread that `mayWait` sleeps; a page's main thread is not allowed to. */
 export function arrive(sync: usize, threads: i32, mayWait: i32): void {
@@ -21,8 +31,10 @@ export function arrive(sync: usize, threads: i32, mayWait: i32): void {
     if (atomic.load<i32>(sync, 8) != 0) atomic.notify(sync + 4, -1);
     return;
   }
+  let pauses: u32 = 1;
   for (let i = 0; atomic.load<i32>(sync, 4) == meeting; i++) {
-    if (i < SPINS) continue;
+    pauses = pause(pauses);
+    if (i < SPINS && pauses != 0) continue;
     if (atomic.load<i32>(sync, 24) != 0) unreachable();
     if (!mayWait) continue;
     // The last to arrive raises the meeting before it looks for sleepers, so either it sees this one or this one sees the raise. Nobody wakes
@@ -35,7 +47,11 @@ export function arrive(sync: usize, threads: i32, mayWait: i32): void {
 
 /** Waits for the announcement after the one numbered `seen` and returns its number. */
 export function awaitWork(sync: usize, seen: i32): i32 {
-  for (let i = 0; i < IDLE_SPINS; i++) if (atomic.load<i32>(sync, 12) != seen) break;
+  let pauses: u32 = 1;
+  for (let i = 0; i < IDLE_SPINS && pauses != 0; i++) {
+    if (atomic.load<i32>(sync, 12) != seen) break;
+    pauses = pause(pauses);
+  }
   while (atomic.load<i32>(sync, 12) == seen) atomic.wait<i32>(sync + 12, seen, -1);
   return atomic.load<i32>(sync, 12);
 }

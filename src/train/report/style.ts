@@ -54,7 +54,7 @@ tr:last-child td { border-bottom: 0; }
 .matrix td.wrong { background: color-mix(in srgb, var(--bad) calc(var(--share) * 100%), transparent); }
 .matrix td.strong { color: #fff; }
 .matrix th.row { text-align: right; padding-right: 8px; white-space: nowrap; max-width: 220px; overflow: hidden; text-overflow: ellipsis; }
-.matrix th.column { height: 96px; vertical-align: bottom; }
+.matrix th.column { vertical-align: bottom; padding-bottom: 6px; }
 .matrix th.column div { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 92px; overflow: hidden; margin: 0 auto; text-align: left; white-space: nowrap; }
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; }
 .mistake { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; overflow: hidden; }
