@@ -10,7 +10,7 @@ import { CallFlag, Opcode } from './opcodes';
 import { globalAveragePool, pool } from './pool';
 import { resize } from './resize';
 import { softmax } from './softmax';
-import { arrive, awaitWork } from './threads';
+import { announce, arrive, awaitWork } from './threads';
 import { trainingCall } from './training';
 import { winograd } from './winograd';
 
@@ -96,8 +96,7 @@ export function start(at: usize, end: usize, sync: usize): void {
   if (ASC_FEATURE_THREADS) {
     store<u32>(sync, <u32>at, 16);
     store<u32>(sync, <u32>end, 20);
-    atomic.add<i32>(sync, 1, 12);
-    atomic.notify(sync + 12, -1);
+    announce(sync);
   }
 }
 

@@ -21,6 +21,21 @@ function pause(last: u32): u32 {
   return 1000000007 / (last | 1);
 }
 
+/** Looks that this thread may still take beyond {@link SPINS} before it sleeps. */
+let patience: i32 = 0;
+
+/**
+ * The looks that are granted when helpers had to be woken, over a millisecond in all. They may come late, from a processor that was asleep or
+ * slow, and a thread that sleeps meanwhile is put on the same processor as whoever wakes it: all then takes turns there, for tens of milliseconds.
+ */
+const PATIENCE: i32 = 400000;
+
+/** Tells the helpers that there is work. */
+export function announce(sync: usize): void {
+  atomic.add<i32>(sync, 1, 12);
+  if (atomic.notify(sync + 12, -1) > 0) patience = PATIENCE;
+}
+
 /** Waits until all threads are here. Only a thread that `mayWait` sleeps; a page's main thread is not allowed to. */
 export function arrive(sync: usize, threads: i32, mayWait: i32): void {
   if (threads == 1) return;
@@ -34,7 +49,7 @@ export function arrive(sync: usize, threads: i32, mayWait: i32): void {
   let pauses: u32 = 1;
   for (let i = 0; atomic.load<i32>(sync, 4) == meeting; i++) {
     pauses = pause(pauses);
-    if (i < SPINS && pauses != 0) continue;
+    if ((i < SPINS || patience-- > 0) && pauses != 0) continue;
     if (atomic.load<i32>(sync, 24) != 0) unreachable();
     if (!mayWait) continue;
     // The last to arrive raises the meeting before it looks for sleepers, so either it sees this one or this one sees the raise. Nobody wakes
