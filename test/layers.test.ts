@@ -20,6 +20,7 @@ const LAYERS = [
   'web',
   'hub',
   'train',
+  'classify',
   'headswap',
   'cli',
   '', // index.ts and web.ts
