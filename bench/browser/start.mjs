@@ -9,8 +9,8 @@ export const image = () => new Float32Array(3 * SIZE * SIZE).fill(0.25);
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Where the page was asked to stay, it is used for some seconds and then says so: what is compiled for speed meanwhile, the browser keeps in its
- * cache, which it does for what is large and has compiled no more for two seconds.
+ * Where the page was asked to stay, it is used for some seconds, rests for some more, and then says so: of what it has compiled for speed by then the
+ * browser keeps what it finds worth keeping.
  */
 export async function stay(run) {
   if (!new URLSearchParams(location.search).has('stay')) return;

@@ -143,7 +143,7 @@ function mistakeSection({ mistakes = [], classes }: ReportData): string {
 <div>is ${className(classes[truth])} (${percent(truthProbability)})</div><div class="name" title="${escapeHtml(name)}">${escapeHtml(name)}</div></div></div>`;
   });
   return `<h2>The worst mistakes</h2>
-<p class="note">The pictures of which the network was the least right: what it took each for, and below what it is and how likely it thought that.</p>
+<p class="note">The worst first: what each picture was taken for, and below what it is and how likely that was thought.</p>
 <div class="mistakes">${cards.join('')}</div>`;
 }
 
