@@ -3,10 +3,8 @@ import { METADATA } from '../formats/metadata.js';
 import { printable } from '../formats/text.js';
 import type { CompiledHeader } from '../runtime/compiled-format.js';
 import { formatShape } from '../tensor/tensor.js';
+import { metadataLines } from './info-metadata.js';
 import { formatBytes, formatCount, formatPairs, type Io, printJson, styleFor } from './output.js';
-
-/** A line of a table holds no more of a metadata value. */
-const SHOWN = 60;
 
 /** Tells what a compiled model holds. */
 export async function infoCompiled(io: Io, path: string, header: CompiledHeader, json?: boolean): Promise<void> {
@@ -36,8 +34,6 @@ export async function infoCompiled(io: Io, path: string, header: CompiledHeader,
     ['program', `${calls.length} kernel calls, ${formatCount(macs)} MACs, at most ${threads} threads`],
     ['memory', `${formatBytes(memory.total)}, of it ${formatBytes(memory.activations)} beside weights and program`],
   ];
-  for (const [i, [key, value]] of Object.entries(metadata).entries()) {
-    lines.push([i === 0 ? 'metadata' : '', `${printable(key, SHOWN)} = ${printable(value, SHOWN)}`]);
-  }
+  lines.push(...metadataLines(metadata));
   io.out.write(formatPairs(lines, styleFor(io.out)));
 }

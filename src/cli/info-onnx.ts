@@ -10,9 +10,10 @@ import { graphStats } from '../models/stats.js';
 import { trace } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
 import { sizeOf } from '../tensor/tensor.js';
+import { metadataLines } from './info-metadata.js';
 import { formatBytes, formatCount, formatPairs, type Io, printJson, styleFor } from './output.js';
 
-/** A line of a table holds no more of a metadata value. */
+/** A line of a table holds no more of a name. */
 const SHOWN = 60;
 
 /** The network as ghostkit would run it, or why it would not. */
@@ -79,9 +80,6 @@ export async function infoOnnx(io: Io, path: string, json = false): Promise<void
     lines.push(['parameters', formatCount(network.parameters)]);
     lines.push(['MACs', `${formatCount(network.macs ?? 0)} for ${network.input.slice(1).join(' x ')}`]);
   } else lines.push(['ghostkit', `cannot run it: ${error}`]);
-  for (const [i, [key, value]] of Object.entries(metadata).entries()) {
-    if (key === METADATA.graph) continue;
-    lines.push([i === 0 ? 'metadata' : '', `${printable(key, SHOWN)} = ${printable(value, SHOWN)}`]);
-  }
+  lines.push(...metadataLines(metadata, [METADATA.graph]));
   io.out.write(formatPairs(lines, styleFor(io.out)));
 }

@@ -14,6 +14,7 @@ import { trace } from '../nn/trace.js';
 import { sizeOf } from '../tensor/tensor.js';
 import { type CommandFactory, type CommonOptions, command, preferOption } from './command.js';
 import { infoCompiled } from './info-compiled.js';
+import { metadataLines } from './info-metadata.js';
 import { infoOnnx } from './info-onnx.js';
 import { infoPicture, isPictureFile } from './info-picture.js';
 import { entryFor, isModelName } from './model-names.js';
@@ -26,9 +27,6 @@ const FORMATS = {
   'pytorch-legacy': 'PyTorch, the format before 1.6',
   onnx: 'ONNX',
 };
-
-/** A line of a table holds no more of a metadata value. */
-const SHOWN = 60;
 
 interface InfoOptions extends CommonOptions {
   prefer?: 'ema' | 'model';
@@ -67,9 +65,7 @@ async function infoFile(io: Io, path: string, { json, prefer }: InfoOptions): Pr
     ['tensors', `${tensors.length} (${types.join(', ')}), ${formatCount(elements)} elements`],
     ['model', imported ? `${printable(imported.name)}, from an ONNX file, ${form} form` : known],
   ];
-  for (const [i, [key, value]] of Object.entries(metadata).entries()) {
-    lines.push([i === 0 ? 'metadata' : '', `${printable(key, SHOWN)} = ${printable(value, SHOWN)}`]);
-  }
+  lines.push(...metadataLines(metadata));
   io.out.write(formatPairs(lines, style));
 }
 

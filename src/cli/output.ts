@@ -82,6 +82,6 @@ export function formatMs(ms: number): string {
   return `${ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0)} ms`;
 }
 
-export function formatPercent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
+export function formatPercent(share: number, digits = 1): string {
+  return `${(share * 100).toFixed(digits)} %`;
 }

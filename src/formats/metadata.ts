@@ -10,6 +10,8 @@ export const METADATA = {
   graph: 'ghostkit.graph',
   /** How pictures are prepared; see data/preprocessing.ts. */
   preprocessing: 'ghostkit.preprocessing',
+  /** What the evaluation said that a training kept its weights for, as JSON. */
+  result: 'ghostkit.result',
   /** The version of ghostkit that wrote the file. */
   version: 'ghostkit.version',
 } as const;

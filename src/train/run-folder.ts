@@ -84,7 +84,7 @@ export class RunFolder {
   async writeReport({ config, trained, data, unreadable }: ReportSource, evaluation: Evaluation): Promise<void> {
     const title = titleOf(trained);
     const html = renderReport({
-      title: `Training of ${title}`,
+      title: `${config.finetune ? 'Fine-tuning' : 'Training'} of ${title}`,
       metrics: this.rows,
       classes: data.val.classes,
       confusion: evaluation.confusion,

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Batch, Unreadable } from '../data/loader/batch.js';
 import { createLoader, type Loader } from '../data/loader/loader.js';
 import { writeFileAtomic } from '../formats/atomic.js';
+import { METADATA } from '../formats/metadata.js';
 import { compile } from '../nn/compile.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
@@ -360,7 +361,7 @@ class Training {
       this.progress = { ...this.progress, best: { epoch, which, top1, top5, loss } };
       this.step?.writeTo(trained.model, which);
       const result = { ...this.progress.best, pictures: evaluation.count };
-      await writeFileAtomic(folder.best, encodeTrainedModel(trained, { 'ghostkit.result': JSON.stringify(result) }));
+      await writeFileAtomic(folder.best, encodeTrainedModel(trained, { [METADATA.result]: JSON.stringify(result) }));
     }
     await folder.writeReport({ config, trained, data, unreadable }, evaluation);
     return isBest;
