@@ -2,6 +2,7 @@ import { preprocessingIn } from '../data/preprocessing.js';
 import { IMAGENET, type Preprocessing } from '../data/transform.js';
 import { labelsIn, METADATA } from '../formats/metadata.js';
 import { readSafetensorsHeader } from '../formats/safetensors.js';
+import { printable } from '../formats/text.js';
 import { withPath } from '../formats/with-path.js';
 import { type Form, titleOf } from '../models/identify.js';
 import { compile } from '../nn/compile.js';
@@ -81,6 +82,9 @@ export async function openClassifier(path: string, options: ClassifierFileOption
 
 function compiledClassifier(path: string, header: CompiledHeader, asked: ClassifierFileOptions): ClassifierFile {
   const { program, metadata } = header;
+  if (asked.name !== undefined && asked.name !== metadata[METADATA.model]) {
+    throw new GhostkitError(`a compiled model says what its network is; leave ${printable(asked.name)} out`);
+  }
   const [image, ...inputs] = program.inputs;
   const logits = program.outputs.find(({ name }) => name === 'logits');
   const [batch, inChannels, height, width] = image.shape;

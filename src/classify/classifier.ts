@@ -68,8 +68,17 @@ export async function loadClassifier(
 /** JavaScript has no types to complain. */
 async function pixelsOf(picture: string | Uint8Array | RgbImage): Promise<RgbImage> {
   if ((typeof picture === 'string' && picture !== '') || picture instanceof Uint8Array) return loadImage(picture);
-  if (typeof picture === 'object' && picture?.data instanceof Uint8Array) return picture;
+  if (typeof picture === 'object' && picture?.data instanceof Uint8Array) return checkPixels(picture);
   throw new GhostkitError('a picture is the path of a file, its bytes, or decoded pixels');
+}
+
+function checkPixels(image: RgbImage): RgbImage {
+  const { width, height, data } = image;
+  const isSide = (side: number) => Number.isInteger(side) && side > 0;
+  if (isSide(width) && isSide(height) && data.length === 3 * width * height) return image;
+  throw new GhostkitError(
+    `pixels are red, green and blue, three bytes each; ${width} x ${height} of them are not ${data.length} bytes`,
+  );
 }
 
 async function logitsOf(

@@ -15,6 +15,9 @@ import { type PreparationOptions, prepared } from './preparation.js';
 /** Whether a file is ONNX, which nothing in it tells. */
 export const isOnnxPath = (path: string): boolean => /\.onnx$/i.test(path);
 
+/** The complaint about a network's name beside an ONNX file. */
+export const ONNX_NAMED = 'an ONNX file says what its network is; leave its name out';
+
 async function loadOnnx(path: string): Promise<LoadedModel> {
   const model = await readOnnx(path);
   return withPath(path, () => loadedFrom(basename(path).replace(/\.onnx$/i, ''), model));
@@ -38,8 +41,7 @@ export async function openCheckpoint(
 ): Promise<{ checkpoint: Checkpoint; loaded?: LoadedModel }> {
   if (name !== undefined) findModel(name);
   if (isOnnxPath(path)) {
-    if (name !== undefined)
-      throw new GhostkitError(`${path}: an ONNX file says what its network is; leave its name out`);
+    if (name !== undefined) throw new GhostkitError(`${path}: ${ONNX_NAMED}`);
     const loaded = await loadOnnx(path);
     return { checkpoint: loaded.checkpoint, loaded };
   }

@@ -18,6 +18,7 @@ import { findOnnxRuntime } from '../runtime/onnx/onnxruntime.js';
 import type { Runner } from '../runtime/runner.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { ClassifierFile, ClassifierFileOptions } from './classifier-file.js';
+import { ONNX_NAMED } from './model-source.js';
 import { prepared } from './preparation.js';
 
 /** A network as the bytes of an ONNX file for any batch, or for one picture where the network was made for that. */
@@ -56,6 +57,7 @@ export async function onnxFileClassifier(
   asked: ClassifierFileOptions,
   providers: readonly string[],
 ): Promise<ClassifierFile> {
+  if (asked.name !== undefined) throw new GhostkitError(`${path}: ${ONNX_NAMED}`);
   // Only what the file says of itself is read here; its weights are onnxruntime's affair.
   const bytes = await readBytes(path);
   const file = withPath(path, () => decodeModel(bytes));

@@ -1,4 +1,5 @@
 import { preprocessingFor } from '../classify/model-source.js';
+import type { PreparationOptions } from '../classify/preparation.js';
 import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
 import { writeFileAtomic } from '../formats/atomic.js';
@@ -19,8 +20,7 @@ import { machineSettings } from './training-options.js';
 /** What pages have of several threads ends about here, and every one of them needs its own working memory. */
 const THREADS = 4;
 
-export interface CompiledOptions {
-  readonly size?: number;
+export interface CompiledOptions extends Pick<PreparationOptions, 'size' | 'mean' | 'std'> {
   readonly threads?: number;
   readonly half?: boolean;
   readonly int8?: boolean;
@@ -36,9 +36,9 @@ export async function writeCompiled(
   loaded: LoadedModel,
   options: CompiledOptions,
 ): Promise<void> {
-  const { size, threads = THREADS, half, json } = options;
+  const { size, mean, std, threads = THREADS, half, json } = options;
   const { model } = loaded;
-  const preprocessing = preprocessingFor(loaded, { size });
+  const preprocessing = preprocessingFor(loaded, { size, mean, std });
   const floats = half ? 'float16' : 'float32';
   const input = [1, model.inChannels, preprocessing.size, preprocessing.size];
   const metadata = {

@@ -11,6 +11,7 @@ import { readLabels } from './labels.js';
 import { entryFor } from './model-names.js';
 import { writeOnnx } from './onnx-model.js';
 import { formatBytes, type Io, printJson } from './output.js';
+import { withPreparation } from './preparation.js';
 
 interface ConvertOptions extends CommonOptions {
   model?: string;
@@ -19,6 +20,8 @@ interface ConvertOptions extends CommonOptions {
   labels?: string;
   prefer?: 'ema' | 'model';
   size?: number;
+  mean?: [number, number, number];
+  std?: [number, number, number];
   threads?: number;
   int8?: boolean;
   calibrate?: string;
@@ -56,9 +59,13 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
   if (!compiled && !onnx && (options.size ?? options.threads) !== undefined) {
     throw new UsageError(`--size and --threads are for compiled models, whose names end in ${COMPILED}`);
   }
+  if (!compiled && (options.mean ?? options.std) !== undefined) {
+    throw new UsageError(`--mean and --std are for compiled models, whose names end in ${COMPILED}`);
+  }
   if (!compiled && (options.int8 || options.calibrate !== undefined)) {
     throw new UsageError(`--int8 and --calibrate are for compiled models, whose names end in ${COMPILED}`);
   }
+  if (options.calibrate !== undefined && !options.int8) throw new UsageError('--calibrate is for --int8');
   const labels = options.labels && loaded ? await readLabels(options.labels, loaded.model.numClasses) : loaded?.labels;
   if (compiled && loaded) return writeCompiled(io, output, { ...loaded, labels }, options);
   const result = loaded && { ...(options.deploy ? deployed(loaded) : loaded), labels };
@@ -78,13 +85,15 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
 }
 
 export const convertCommand: CommandFactory = (io) =>
-  command('convert', 'write a checkpoint as safetensors, or as a compiled model for a page', [
-    'convert ghostnet.pth ghostnet.safetensors',
-    'convert repghostnet.pth.tar small.safetensors --deploy --half',
-    'convert model.safetensors model.ghost.safetensors --half',
-    'convert model.safetensors model.ghost.safetensors --int8 --calibrate pictures',
-    'convert model.safetensors model.onnx --deploy',
-  ])
+  withPreparation(
+    command('convert', 'write a checkpoint as safetensors, or as a compiled model for a page', [
+      'convert ghostnet.pth ghostnet.safetensors',
+      'convert repghostnet.pth.tar small.safetensors --deploy --half',
+      'convert model.safetensors model.ghost.safetensors --half',
+      'convert model.safetensors model.ghost.safetensors --int8 --calibrate pictures',
+      'convert model.safetensors model.onnx --deploy',
+    ]),
+  )
     .argument('<in>', 'a checkpoint (what torch.save wrote, or safetensors) or an ONNX file')
     .argument(
       '<out>',

@@ -46,8 +46,11 @@ interface EvalOptions extends CommonOptions, BackendOptions, PreparationOptions 
 /** Classes that a message names. */
 const NAMED = 3;
 
+const WORDNET = /^n\d{8}$/;
+
 /**
- * For each class of a data set its number in the model: by name where the model has them all, else in order, as ImageNet's folders are.
+ * For each class of a data set its number in the model: by name where the model has them all; in order where it has no names, or the data has
+ * WordNet's numbers for them, as ImageNet's folders are called.
  */
 export function matchClasses(
   classes: readonly string[],
@@ -59,7 +62,8 @@ export function matchClasses(
   const numbers = classes.map((name) => labels?.indexOf(name) ?? -1);
   if (numbers.every((number) => number >= 0)) return Int32Array.from(numbers);
   const missing = classes.filter((_, i) => numbers[i] < 0);
-  if (classes.length === count && missing.length === count) return undefined;
+  const inOrder = labels === undefined || classes.every((name) => WORDNET.test(name));
+  if (classes.length === count && missing.length === count && inOrder) return undefined;
   const what = labels
     ? `the model does not know ${missing
         .slice(0, NAMED)
@@ -67,7 +71,9 @@ export function matchClasses(
         .join(', ')}${missing.length > NAMED ? ` and ${missing.length - NAMED} more` : ''}`
     : '';
   throw new GhostkitError(
-    `the data has ${classes.length} classes, the model ${count}${what ? `; ${what}` : ' without names'}`,
+    classes.length === count && what
+      ? `${what}; the folders of the data need the names of its classes`
+      : `the data has ${classes.length} classes, the model ${count}${what ? `; ${what}` : ' without names'}`,
   );
 }
 

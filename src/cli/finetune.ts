@@ -27,13 +27,13 @@ function weightsIn(asked: readonly Record<string, unknown>[]): string | undefine
 async function finetune(io: Io, data: string | undefined, options: FinetuneOptions): Promise<number> {
   const { headEpochs, recipe = 'finetune' } = options;
   const asked = await settingsOfOptions(data, options);
-  const weights = options.weights ?? weightsIn(asked) ?? SHIPPED_WEIGHTS;
   const tuning = {
-    ...(options.weights !== undefined && { weights }),
+    ...(options.weights !== undefined && { weights: options.weights }),
     ...(headEpochs !== undefined && { headEpochs }),
   };
-  // Under what else is asked for, which may have settings of its own in it.
-  const withTuning = [...(Object.keys(tuning).length > 0 ? [{ finetune: tuning }] : []), ...asked];
+  // Over a file of settings, under `--set`, which stands in the last.
+  const withTuning = asked.toSpliced(-1, 0, ...(Object.keys(tuning).length > 0 ? [{ finetune: tuning }] : []));
+  const weights = weightsIn(withTuning) ?? SHIPPED_WEIGHTS;
   const config = await configOf(withTuning, recipe, async () => ({
     ...settingsOf(await readTrainable(weights, options.model && entryFor(options.model).name)),
     finetune: { weights },

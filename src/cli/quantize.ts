@@ -1,10 +1,11 @@
 import { isOnnxPath, loadModel, preprocessingFor } from '../classify/model-source.js';
 import { onnxBytes } from '../classify/onnx.js';
+import type { Dataset } from '../data/dataset.js';
 import { createLoader } from '../data/loader/loader.js';
 import { openDataset } from '../data/open-dataset.js';
 import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
-import { writeFileAtomic } from '../formats/atomic.js';
+import { checkFolderOf, writeFileAtomic } from '../formats/atomic.js';
 import { METADATA } from '../formats/metadata.js';
 import { deploy, optimize } from '../graph/passes/deploy.js';
 import { reshapeInput } from '../graph/passes/reshape-input.js';
@@ -33,8 +34,10 @@ import {
   styleFor,
 } from './output.js';
 import { packageVersion } from './package-version.js';
+import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
+import { reportUnreadable } from './training-view.js';
 
 const COMPILED = '.ghost.safetensors';
 
@@ -50,6 +53,8 @@ interface QuantizeCommandOptions extends CommonOptions {
   layers?: boolean;
   model?: string;
   size?: number;
+  mean?: [number, number, number];
+  std?: [number, number, number];
   threads?: number;
   prefer?: 'ema' | 'model';
 }
@@ -79,17 +84,24 @@ async function latencies(graphs: readonly Graph[], picture: FloatTensor): Promis
   return times.map((all) => all.sort((a, b) => a - b)[RUNS / 2]);
 }
 
-/** How often graphs are right about the validation pictures of a data set. */
+/** Pictures to count the accuracy on, and the model's number of each class where it is another. */
+interface LabelledData {
+  readonly dataset: Dataset;
+  readonly classOf: Int32Array | undefined;
+}
+
+async function heldOut(path: string): Promise<Dataset> {
+  const { train, val } = await openDataset(path);
+  return val ?? train;
+}
+
+/** How often graphs are right about the pictures of a data set. */
 async function accuracies(
   io: Io,
-  data: string,
+  { dataset, classOf }: LabelledData,
   graphs: readonly Graph[],
-  { model, labels }: LoadedModel,
   preprocessing: Preprocessing,
 ): Promise<{ top1: number; top5: number; count: number }[]> {
-  const { train, val } = await openDataset(data);
-  const dataset = val ?? train;
-  const classOf = matchClasses(dataset.classes, labels, model.numClasses);
   const { threads, workers } = machineSettings();
   const batchSize = Math.min(EVALUATION_BATCH, dataset.length);
   const results = [];
@@ -106,6 +118,7 @@ async function accuracies(
       net.close();
       await loader.close();
     }
+    if (i === 0) reportUnreadable(io, loader.unreadable);
   }
   return results;
 }
@@ -129,6 +142,10 @@ async function quantize(io: Io, input: string, output: string, options: Quantize
   if (!onnx && !output.endsWith(COMPILED)) {
     throw new UsageError(`${output}: the name of the output must end in ${COMPILED} or .onnx`);
   }
+  if (onnx && options.threads !== undefined) throw new UsageError('--threads is for compiled models');
+  // What can be told before the work is.
+  await checkFolderOf(output);
+  const dataset = options.data === undefined ? undefined : await heldOut(options.data);
   const source = await loadModel(input, {
     name: options.model && entryFor(options.model).name,
     prefer: options.prefer,
@@ -137,6 +154,7 @@ async function quantize(io: Io, input: string, output: string, options: Quantize
   if (model.inChannels !== 3) {
     throw new GhostkitError(`${input}: it takes ${model.inChannels} channels, pictures to calibrate on have 3`);
   }
+  const classOf = dataset && matchClasses(dataset.classes, source.labels, model.numClasses);
   const preprocessing = preprocessingFor(source, options);
   const calibration = await readCalibration(io, options.calibrate, preprocessing, options.pictures);
   const result = await quantized(io, source, calibration, options);
@@ -160,9 +178,8 @@ async function quantize(io: Io, input: string, output: string, options: Quantize
     [before, after],
     [encode(before), bytes],
     calibration[0],
-    source,
     preprocessing,
-    options,
+    dataset && { dataset, classOf },
   );
   await writeFileAtomic(output, bytes);
   const { layers } = result;
@@ -182,12 +199,11 @@ async function measured(
   graphs: readonly Graph[],
   files: readonly Uint8Array[],
   picture: FloatTensor,
-  source: LoadedModel,
   preprocessing: Preprocessing,
-  { data }: QuantizeCommandOptions,
+  data: LabelledData | undefined,
 ): Promise<Measured[]> {
   const ms = await latencies(graphs, picture);
-  const right = data === undefined ? [] : await accuracies(io, data, graphs, source, preprocessing);
+  const right = data === undefined ? [] : await accuracies(io, data, graphs, preprocessing);
   return files.map(({ length }, i) => ({ bytes: length, ms: ms[i], ...right[i] }));
 }
 
@@ -262,11 +278,13 @@ function layerTable(layers: readonly LayerError[], style: ReturnType<typeof styl
 }
 
 export const quantizeCommand: CommandFactory = (io) =>
-  command('quantize', 'write a network in 8 bits, and tell what that costs', [
-    'quantize model.safetensors model.ghost.safetensors --calibrate pictures',
-    'quantize model.safetensors model.onnx --calibrate tiny-imagenet-200/train --data tiny-imagenet-200',
-    'quantize model.safetensors model.ghost.safetensors --calibrate pictures --layers',
-  ])
+  withPreparation(
+    command('quantize', 'write a network in 8 bits, and tell what that costs', [
+      'quantize model.safetensors model.ghost.safetensors --calibrate pictures',
+      'quantize model.safetensors model.onnx --calibrate tiny-imagenet-200/train --data tiny-imagenet-200',
+      'quantize model.safetensors model.ghost.safetensors --calibrate pictures --layers',
+    ]),
+  )
     .argument('<model>', 'a checkpoint (safetensors, or what torch.save wrote) or an ONNX file')
     .argument('<out>', `a compiled model, NAME${COMPILED}, or ONNX with QuantizeLinear and DequantizeLinear, NAME.onnx`)
     .requiredOption('--calibrate <folder>', 'pictures like those that it will see, in the folder and those in it')

@@ -5,7 +5,15 @@ import { readBytes } from '../data/files.js';
 import { withPath } from '../formats/with-path.js';
 import { readTrainingCheckpoint } from '../train/checkpoint.js';
 import type { TrainConfig } from '../train/config.js';
-import { checkConfig, mergeSettings, parseConfig, parseSettings, resolveConfig } from '../train/resolve-config.js';
+import { DEFAULTS } from '../train/recipes.js';
+import {
+  checkConfig,
+  findRecipe,
+  mergeSettings,
+  parseConfig,
+  parseSettings,
+  resolveConfig,
+} from '../train/resolve-config.js';
 import { type TrainResult, train } from '../train/trainer.js';
 import { type CommonOptions, positiveInteger, wholeNumber } from './command.js';
 import { UsageError } from './errors.js';
@@ -94,9 +102,10 @@ export async function configOf(
   recipe: string | undefined,
   base: () => Promise<Json>,
 ): Promise<TrainConfig> {
-  const flags = asked.at(-1) as Json;
-  if (flags.resume && typeof flags.output === 'string') {
-    const checkpoint = await readTrainingCheckpoint(join(flags.output, 'last.safetensors'));
+  const { resume, output = DEFAULTS.output } = asked.reduce<Json>(mergeSettings, {});
+  if (resume && typeof output === 'string') {
+    if (recipe !== undefined) findRecipe(recipe);
+    const checkpoint = await readTrainingCheckpoint(join(output, 'last.safetensors'));
     // The recipe is in it already, under whatever else was asked for then.
     if (checkpoint) {
       const plain = asked.map(({ recipe: _, ...settings }) => settings);

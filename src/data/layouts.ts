@@ -10,7 +10,7 @@ export interface RecordSplits {
   readonly val?: Records;
 }
 
-/** Names of the folders that hold parts of a data set, the preferred first. */
+/** Names of the folders that hold parts of a data set, the preferred first, in small or capital letters. */
 const TRAIN = ['train', 'training'];
 const HELD_OUT = ['val', 'valid', 'validation', 'test', 'testing'];
 
@@ -36,9 +36,11 @@ export function unwrapped(listing: Listing): Listing {
   const [only, another] = topFolders(listing);
   if (only === undefined || another !== undefined) return listing;
   const inner = below(listing, only);
+  // Pictures beside it belong to the data; an archive or a text does not.
+  const besides = listing.entries.some(({ path }) => !path.includes('/') && isPicture(path));
   // One folder of pictures is a class, not a wrapper.
   const isClass = topFolders(inner).length === 0 && inner.entries.some(({ path }) => isPicture(path));
-  if (inner.entries.length < listing.entries.length || isClass) return listing;
+  if (besides || isClass) return listing;
   return unwrapped(inner);
 }
 
@@ -94,7 +96,8 @@ function classFolders(listing: Listing, classes?: readonly string[]): Records {
 export function folderSplits(listing: Listing): RecordSplits {
   const inner = unwrapped(listing);
   const folders = topFolders(inner);
-  const find = (names: readonly string[]) => names.find((name) => folders.includes(name));
+  const find = (names: readonly string[]) =>
+    names.flatMap((name) => folders.filter((folder) => folder.toLowerCase() === name)).at(0);
   const training = find(TRAIN);
   const held = find(HELD_OUT);
   if (training === undefined) return { train: classFolders(inner) };

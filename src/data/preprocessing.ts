@@ -27,12 +27,17 @@ function isPreprocessing(value: unknown): value is Preprocessing {
   );
 }
 
-/** The metadata that tells {@link preprocessingIn} how pictures are prepared. */
-export function preprocessingMetadata(preprocessing: Preprocessing): Record<string, string> {
+/** A preprocessing without what does not belong to it. Throws a {@link GhostkitError} for one that cannot be. */
+export function checkPreprocessing(preprocessing: Preprocessing): Preprocessing {
   const { size, cropRatio, interpolation, mean, std } = preprocessing;
   const told: Preprocessing = { size, cropRatio, interpolation, mean, std };
   if (!isPreprocessing(told)) throw new GhostkitError(`pictures cannot be prepared so: ${JSON.stringify(told)}`);
-  return { [METADATA.preprocessing]: JSON.stringify(told) };
+  return told;
+}
+
+/** The metadata that tells {@link preprocessingIn} how pictures are prepared. */
+export function preprocessingMetadata(preprocessing: Preprocessing): Record<string, string> {
+  return { [METADATA.preprocessing]: JSON.stringify(checkPreprocessing(preprocessing)) };
 }
 
 /** How a model's file says that pictures are prepared, if it does. Throws a {@link GhostkitError} when that is no preprocessing. */

@@ -1,4 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import type { Header as TarHeader } from 'tar/header';
+import type { Pax as TarPax } from 'tar/pax';
 import { messageOf, printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { readPart } from './files.js';
@@ -20,6 +22,19 @@ const COMPRESSED: readonly (readonly [magic: readonly number[], name: string, co
 function cleaned(path: string): string | undefined {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   return parts.length === 0 || parts.some((part) => part === '..' || isIgnored(part)) ? undefined : parts.join('/');
+}
+
+/** The header in a block, undefined where its numbers are none. */
+function headerIn(
+  Header: typeof TarHeader,
+  block: Buffer,
+  extension?: InstanceType<typeof TarPax>,
+): TarHeader | undefined {
+  try {
+    return new Header(block, 0, extension);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -56,10 +71,11 @@ export async function listTar(path: string): Promise<Listing> {
     let at = 0;
     // Two empty blocks end an archive; some leave them out.
     while (at < total) {
-      const header = new Header(read(at, BLOCK), 0, extension);
-      if (header.nullBlock) break;
-      if (!header.cksumValid) throw fail(at === 0 ? 'not a tar file' : `the tar file is damaged at byte ${at}`);
-      const size = header.size ?? 0;
+      const header = headerIn(Header, read(at, BLOCK), extension);
+      if (header?.nullBlock) break;
+      const size = header?.size ?? 0;
+      if (!header?.cksumValid || !(size >= 0))
+        throw fail(at === 0 ? 'not a tar file' : `the tar file is damaged at byte ${at}`);
       const start = at + BLOCK;
       if (start + size > total) throw fail('the tar file is cut off');
       at = start + Math.ceil(size / BLOCK) * BLOCK;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
-import { open, realpath, rename, unlink } from 'node:fs/promises';
+import { access, open, realpath, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { GhostkitError } from '../tensor/error.js';
 import { messageOf } from './text.js';
@@ -31,6 +31,15 @@ function explain(error: unknown, path: string): GhostkitError {
   };
   const code = (error as NodeJS.ErrnoException).code ?? '';
   return new GhostkitError(`cannot write ${path}: ${reasons[code] ?? messageOf(error)}`, { cause: error });
+}
+
+/** Throws what writing a file would end with where its folder is missing, for work that is long to know it before. */
+export async function checkFolderOf(path: string): Promise<void> {
+  try {
+    await access(dirname(path));
+  } catch (error) {
+    throw explain(error, path);
+  }
 }
 
 /**

@@ -170,7 +170,9 @@ export function identify(checkpoint: Checkpoint, name?: string): LoadedModel | u
   const { state, metadata } = checkpoint;
   if (!entry && metadata[METADATA.graph] !== undefined) return restoreImported(checkpoint);
   const guess = guessModel(state, metadata);
-  const chosen = entry ? guessFor(entry, state, metadata) : guess;
+  // What the file says of the same network holds too: a stride leaves no trace in the shapes.
+  const agrees = guess && guess.entry.name === entry?.name && isOf(guess, state);
+  const chosen = entry && !agrees ? guessFor(entry, state, metadata) : guess;
   if (!chosen) return undefined;
   const { model, state: remapped } = modelFor(chosen, state);
   const hint = guess && titleOf(guess) !== titleOf(chosen) ? `these are the weights of ${titleOf(guess)}` : undefined;

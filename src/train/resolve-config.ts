@@ -25,7 +25,10 @@ export function mergeSettings(base: Json, over: Json): Json {
   const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const below = Object.hasOwn(base, key) ? base[key] : undefined;
-    const same = isObject(below) && isObject(value) && (value.kind === undefined || value.kind === below.kind);
+    const same =
+      isObject(below) &&
+      isObject(value) &&
+      (value.kind === undefined || below.kind === undefined || value.kind === below.kind);
     Object.defineProperty(merged, key, {
       ...{ value: same ? mergeSettings(below, value) : value, enumerable: true, writable: true, configurable: true },
     });

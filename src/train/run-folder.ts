@@ -81,11 +81,12 @@ export class RunFolder {
   }
 
   /** Writes the report about an evaluation. */
-  async writeReport({ config, trained, data, unreadable }: ReportSource, evaluation: Evaluation): Promise<void> {
+  async writeReport({ config, trained, data, unreadable, epoch }: ReportSource, evaluation: Evaluation): Promise<void> {
     const title = titleOf(trained);
     const html = renderReport({
       title: `${config.finetune ? 'Fine-tuning' : 'Training'} of ${title}`,
       metrics: this.rows,
+      epoch,
       classes: data.val.classes,
       confusion: evaluation.confusion,
       mistakes: await Promise.all(evaluation.mistakes.map((mistake) => shownMistake(mistake, data.val))),
@@ -108,6 +109,8 @@ export interface ReportSource {
   readonly trained: TrainedModel;
   readonly data: TrainingData;
   readonly unreadable: readonly Unreadable[];
+  /** The epoch of the evaluation, counted from 0. */
+  readonly epoch: number;
 }
 
 async function shownMistake(mistake: Omit<ShownMistake, 'name' | 'picture'>, val: Dataset): Promise<ShownMistake> {

@@ -100,7 +100,9 @@ export function learningRate(lr: number, schedule: Schedule, { epochs, stepsPerE
   }
   const { warmupEpochs, warmupLr, warmupFirst } = schedule;
   if (warmupEpochs >= epochs && warmupEpochs > 0) {
-    throw new GhostkitError(`a warm-up of ${warmupEpochs} epochs does not end in a training of ${epochs}; shorten it`);
+    throw new GhostkitError(
+      `schedule.warmupEpochs: a warm-up of ${warmupEpochs} epochs does not end in ${epochs} to train`,
+    );
   }
   const shift = warmupFirst ? warmupEpochs : 0;
   const rate = plain(lr, schedule, epochs - shift);

@@ -99,6 +99,8 @@ class Training {
   /** Whether there is a checkpoint of this training. */
   hasSaved = false;
   private told = 0;
+  /** What the report shows: the best evaluation of this process, or the first, which {@link ReportSource} tells the epoch of. */
+  private shown: { readonly epoch: number; readonly evaluation: Evaluation } | undefined;
   /** What loaders found that are no longer there. */
   private readonly unreadableBefore: Unreadable[] = [];
   /** Of this process: seconds of training and of evaluation, and the steps and evaluations in them. */
@@ -363,7 +365,9 @@ class Training {
       const result = { ...this.progress.best, pictures: evaluation.count };
       await writeFileAtomic(folder.best, encodeTrainedModel(trained, { [METADATA.result]: JSON.stringify(result) }));
     }
-    await folder.writeReport({ config, trained, data, unreadable }, evaluation);
+    // A process that goes on with a training has not seen its best epoch; what it shows until there is a better one says which it is.
+    if (isBest || !this.shown) this.shown = { epoch, evaluation };
+    await folder.writeReport({ config, trained, data, unreadable, epoch: this.shown.epoch }, this.shown.evaluation);
     return isBest;
   }
 

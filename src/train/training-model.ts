@@ -6,7 +6,9 @@ import { withPath } from '../formats/with-path.js';
 import { type Guess, identify, type LoadedModel, metadataOf } from '../models/identify.js';
 import { findModel, type ModelOptions } from '../models/registry.js';
 import type { Classifier } from '../nn/trace.js';
+import { PROGRAM_KEY } from '../runtime/compiled-format.js';
 import { GhostkitError } from '../tensor/error.js';
+import { TRAINING_KEY } from './checkpoint.js';
 import type { TrainConfig } from './config.js';
 import { preprocessingOf } from './loading.js';
 import { headOf } from './stages.js';
@@ -48,8 +50,11 @@ export function encodeTrainedModel(trained: TrainedModel, metadata: Readonly<Rec
 export async function readTrainable(path: string, name?: string): Promise<LoadedModel> {
   const checkpoint = await readCheckpoint(path);
   return withPath(path, () => {
-    const told = identify(checkpoint);
-    const loaded = told?.entry.name === name || name === undefined ? told : identify(checkpoint, name);
+    if (PROGRAM_KEY in checkpoint.metadata)
+      throw new GhostkitError('this is a compiled model; training needs its weights');
+    if (TRAINING_KEY in checkpoint.metadata)
+      throw new GhostkitError('this is a training to go on from; the network is in best.safetensors beside it');
+    const loaded = identify(checkpoint, name);
     if (!loaded) throw new GhostkitError('these are not the weights of a network that ghostkit knows');
     if (loaded.form === 'deploy' || loaded.options.reparam === 'merged') {
       throw new GhostkitError('these weights are merged for inference; training needs those in training form');

@@ -33,6 +33,21 @@ async function byHand(): Promise<Float32Array> {
 }
 
 describe('loadClassifier', () => {
+  it('refuses pixels and preparations that can only give nonsense', async () => {
+    const model = await loadClassifier();
+    const data = new Uint8Array(16);
+    for (const pixels of [
+      { width: 2, height: 2, data },
+      { width: 0, height: 0, data: data.subarray(16) },
+    ]) {
+      await expect(model.classify(pixels)).rejects.toThrow(/pixels are red, green and blue, three bytes each; /);
+    }
+    await model.close();
+    for (const options of [{ std: [0, 1, 1] }, { mean: [0.5, 0.5] }, { interpolation: 'nearest' }]) {
+      await expect(loadClassifier(undefined, options as object)).rejects.toThrow(/pictures cannot be prepared so: /);
+    }
+  });
+
   it('takes the network, its preprocessing and its labels from the file', async () => {
     const logits = await byHand();
     const order = [...logits.keys()].sort((a, b) => logits[b] - logits[a]);

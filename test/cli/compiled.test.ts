@@ -51,6 +51,24 @@ describe('a compiled model', () => {
     expectSame(await predict(model, '--threads', '3'), wanted, 6);
   });
 
+  it('is not called another network, and takes nothing to calibrate on in float', async () => {
+    expect(await failure(1, 'predict', '--weights', model, 'ghostnet_100', at('a.png'))).toMatch(
+      /a compiled model says what its network is; leave ghostnet_100 out$/,
+    );
+    const output = at('float.ghost.safetensors');
+    expect(await failure(2, 'convert', weights, output, '--calibrate', at('shapes'))).toBe('--calibrate is for --int8');
+  });
+
+  it('prepares pictures as it is told', async () => {
+    const other = at('other.ghost.safetensors');
+    await run('convert', weights, other, '--size', '64', '--mean', '0.5,0.5,0.5', '--std', '0.25,0.25,0.25');
+    const { metadata } = JSON.parse((await run('info', other, '--json')).out);
+    expect(JSON.parse(metadata['ghostkit.preprocessing'])).toMatchObject({
+      mean: [0.5, 0.5, 0.5],
+      std: [0.25, 0.25, 0.25],
+    });
+  });
+
   it('takes half the space with --half, and predicts nearly the same', async () => {
     const half = at('half.ghost.safetensors');
     const { out } = await run(

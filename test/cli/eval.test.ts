@@ -16,8 +16,10 @@ describe('the classes of a data set and of a model', () => {
 
   it('are refused where they do not fit', () => {
     expect(() => matchClasses(['a', 'x'], ['a', 'b'], 2)).toThrow(
-      'the data has 2 classes, the model 2; the model does not know x',
+      'the model does not know x; the folders of the data need the names of its classes',
     );
+    // As many as the model has, under names of another language: their order says nothing.
+    expect(() => matchClasses(['Hund', 'Katze'], ['cat', 'dog'], 2)).toThrow('the model does not know Hund, Katze;');
     expect(() => matchClasses(['a', 'b', 'c'], undefined, 2)).toThrow(
       'the data has 3 classes, the model 2 without names',
     );

@@ -26,6 +26,26 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('ghostkit quantize', () => {
+  it('says what is wrong before the work is done', async () => {
+    const asked = (output: string, ...more: string[]) => [
+      'quantize',
+      weights,
+      output,
+      '--calibrate',
+      pictures,
+      ...more,
+    ];
+    for (const [output, more, message] of [
+      [join(folder, 'none/x.ghost.safetensors'), [], 'none does not exist'],
+      [at('x.ghost.safetensors'), ['--data', at('no data')], 'no data'],
+      [at('x.onnx'), ['--threads', '2'], '--threads is for compiled models'],
+    ] as const) {
+      const { code, err } = await run(...asked(output, ...more));
+      expect(code).toBeGreaterThan(0);
+      expect(err).toContain(message);
+    }
+  });
+
   it('writes a compiled model that predict and eval take, and tells what it costs', async () => {
     const out = at('small.ghost.safetensors');
     const { code, out: text } = await run(

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readTrainingCheckpoint } from '../../src/train/checkpoint.js';
 import { SHAPES, writeShapes } from '../support/shapes.js';
-import { failure, run } from './run.js';
+import { failure, run, writeCheckpoint } from './run.js';
 
 let folder: string;
 const at = (...names: string[]) => join(folder, ...names);
@@ -55,6 +56,9 @@ describe('a first loop', () => {
     for (const text of ['Training of repghostnet at width 0.25', 'circle', 'Top-1 accuracy', 'optimizer.lr']) {
       expect(report).toContain(text);
     }
+    // What it shows is the network that is kept.
+    const [, kept] = /^best: .* in epoch (\d+)/m.exec(ran.out) ?? [];
+    expect(report).toContain(`the network of epoch ${kept}.`);
 
     const weights = join(output, 'model.safetensors');
     const { out } = await run(
@@ -121,6 +125,11 @@ describe('a first loop', () => {
       'it was begun with 108 pictures to train on, now there are 15',
     );
     // All done: there is nothing left to do, and nothing is done.
+    expect(await failure(1, 'train', '-o', output, '--resume', '--recipe', 'cifar')).toBe(
+      'there is no recipe cifar; did you mean cifar10?',
+    );
+    await writeFile(at('resume.json'), JSON.stringify({ output, resume: true }));
+    expect(await run('train', '--config', at('resume.json'))).toMatchObject({ code: 0, err: '' });
     expect(await run('train', '-o', output, '--resume')).toMatchObject({ code: 0, err: '' });
   });
 });
@@ -197,6 +206,25 @@ async function failure1(...args: string[]): Promise<string> {
   return err.slice('error: '.length).trimEnd();
 }
 
+describe('finetune', () => {
+  it('takes its weights and epochs of the head from its options, over a file of settings, under --set', async () => {
+    const weights = await writeCheckpoint(at('tune.safetensors'), 'repghostnet_100', { classes: 3 });
+    const config = at('finetune.json');
+    await writeFile(config, JSON.stringify({ finetune: { headEpochs: 2, weights: at('none') }, epochs: 4 }));
+    const common = ['finetune', at('few'), '--weights', weights, '--head-epochs', '1', '--config', config];
+    const tiny = ['--size', '32', '--epochs', '3', '--batch', '9', '--threads', '1', '--workers', '0'];
+    for (const [more, headEpochs] of [
+      [[], 1],
+      [['--set', 'finetune.headEpochs=0'], 0],
+    ] as const) {
+      const output = at(`tuned ${headEpochs}`);
+      expect(await run(...common, ...tiny, ...more, '-o', output)).toMatchObject({ code: 0, err: '' });
+      const checkpoint = await readTrainingCheckpoint(join(output, 'last.safetensors'));
+      expect(checkpoint?.progress.config.finetune).toMatchObject({ weights, headEpochs });
+    }
+  });
+});
+
 describe('Ctrl-C', () => {
   const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -211,7 +239,10 @@ describe('Ctrl-C', () => {
       err += text;
     });
     const code = await new Promise((resolve) => child.on('close', resolve));
-    expect([code, err]).toEqual([1, 'error: a warm-up of 3 epochs does not end in a training of 1; shorten it\n']);
+    expect([code, err]).toEqual([
+      1,
+      'error: schedule.warmupEpochs: a warm-up of 3 epochs does not end in 1 to train\n',
+    ]);
   });
 
   it.skipIf(process.platform === 'win32')('saves, says how to go on, and exits with 130', async () => {

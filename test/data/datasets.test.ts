@@ -114,6 +114,15 @@ describe('image folders', () => {
   });
 });
 
+describe('what is around a data set', () => {
+  it('may be called in capital letters, and have an archive beside it', async () => {
+    const paths = ['set/Train/cat/a.png', 'set/Train/dog/b.png', 'set/TEST/cat/c.png', 'set/TEST/dog/d.png'];
+    const { train, val } = await openDataset(await tree('capitals', paths, { 'set.tar.gz': 'x', 'README.md': 'x' }));
+    expect(train.classes).toEqual(['cat', 'dog']);
+    expect([train.length, val?.length]).toEqual([2, 2]);
+  });
+});
+
 describe('tar files', () => {
   const long = `train/dog/${'long-'.repeat(40)}name.png`;
 
@@ -146,6 +155,10 @@ describe('tar files', () => {
     expect(await message('a.tgz', gzipSync(bytes))).toMatch(/a\.tgz: compressed with gzip; unpack it first: gunzip /);
     expect(await message('b.tar', bytes.subarray(0, 1100))).toMatch(/b\.tar: the tar file is cut off/);
     expect(await message('c.tar', Buffer.from('hello '.repeat(200)))).toMatch(/c\.tar: not a tar file/);
+    expect(await message('f.tar', Buffer.alloc(1024, 0xc3))).toMatch(/f\.tar: not a tar file/);
+    const oversized = Buffer.from(bytes);
+    oversized[512 + 124] = 0xc0;
+    expect(await message('g.tar', oversized)).toMatch(/g\.tar: the tar file is damaged at byte 512/);
     expect(await message('d.tar', Buffer.alloc(1024))).toMatch(/d\.tar: there is no file in it/);
     const damaged = Buffer.from(bytes);
     damaged.fill(7, 512, 520);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DeployedClassifier } from '../../src/models/deployed.js';
 import { guessModel, identify, metadataOf } from '../../src/models/identify.js';
 import { assignNamedWeights } from '../../src/models/named-weights.js';
-import { createModel, listModels, type ModelOptions } from '../../src/models/registry.js';
+import { createModel, findModel, listModels, type ModelOptions } from '../../src/models/registry.js';
 import { float32 } from '../../src/tensor/tensor.js';
 
 const stateOf = (name: string, options: ModelOptions = {}) => createModel(name, { classes: 3, ...options }).state();
@@ -49,6 +49,21 @@ describe('guessModel', () => {
       storedTypes: [],
     } as const;
     expect(() => identify(checkpoint)).toThrow('conv_stem.weight: the file has [16,1000000000,0,0]');
+  });
+});
+
+describe('identify', () => {
+  it('keeps what a file says of the network that is named, though no shape tells it', () => {
+    const options = { stemStride: 1, width: 0.3, classes: 3 };
+    const model = assignNamedWeights(createModel('repghostnet_100', options));
+    const entry = findModel('repghostnet_100');
+    const metadata = metadataOf({ entry, options: { stemStride: 1, width: 0.3 }, form: 'training' });
+    const checkpoint = { state: model.state(), metadata } as unknown as Parameters<typeof identify>[0];
+    for (const name of [undefined, 'repghostnet_100', 'repghostnet_1_0x']) {
+      expect(identify(checkpoint, name)?.options).toEqual({ stemStride: 1, width: 0.3 });
+    }
+    // Of another network nothing that the file says holds.
+    expect(() => identify(checkpoint, 'ghostnet_100')).toThrow('these are the weights of repghostnet at width 0.3');
   });
 });
 

@@ -11,6 +11,18 @@ import {
   resolveConfig,
 } from '../../src/train/resolve-config.js';
 
+describe('settings of the command line', () => {
+  it('that belong together may come in any order', () => {
+    const pairs = ['optimizer.kind=adamw', 'optimizer.lr=0.1', 'optimizer.betas=[0.9,0.99]'];
+    const wanted = { optimizer: { kind: 'adamw', lr: 0.1, betas: [0.9, 0.99] } };
+    expect(parseSettings(pairs)).toEqual(wanted);
+    expect(parseSettings(pairs.toReversed())).toEqual(wanted);
+    expect(parseSettings(['optimizer={"kind":"sgd","momentum":0}', 'optimizer.kind=adamw'])).toEqual({
+      optimizer: { kind: 'adamw' },
+    });
+  });
+});
+
 describe('recipes', () => {
   it.each(Object.keys(RECIPES))('%s is complete, and its model exists', (name) => {
     const config = resolveConfig([{ data: 'pictures' }], name);

@@ -130,6 +130,10 @@ describe('the report', () => {
     expect(html).toContain('40 more classes');
   });
 
+  it('tells which epoch the confusions and mistakes are of', () => {
+    expect(renderReport({ ...data, epoch: 4 })).toContain('the network of epoch 5.');
+  });
+
   it('can be made of nothing', () => {
     const html = renderReport({ title: 'empty', metrics: [], classes: [] });
     expect(html).toContain('no data');

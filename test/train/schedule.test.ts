@@ -92,7 +92,7 @@ describe('learning rates', () => {
   it('a warm-up must end', () => {
     const schedule: Schedule = { kind: 'constant', per: 'step', ...warmup, warmupEpochs: 5 };
     expect(() => learningRate(1, schedule, { epochs: 5, stepsPerEpoch: 5 })).toThrow(
-      'a warm-up of 5 epochs does not end in a training of 5; shorten it',
+      'schedule.warmupEpochs: a warm-up of 5 epochs does not end in 5 to train',
     );
   });
 });

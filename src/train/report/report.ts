@@ -25,6 +25,8 @@ export interface ReportData {
   readonly title: string;
   readonly metrics: readonly EpochMetrics[];
   readonly classes: readonly string[];
+  /** The epoch of the evaluation that the confusion matrix and the mistakes are of, counted from 0. */
+  readonly epoch?: number;
   /** Of the evaluation that the report is about, as are the mistakes. */
   readonly confusion?: ConfusionMatrix;
   readonly mistakes?: readonly ShownMistake[];
@@ -126,10 +128,11 @@ function confusions(confusion: ConfusionMatrix, classes: readonly string[]): str
   return `<div class="card scroll"><table><tr><th>shows</th><th>taken for</th><th class="number">how often</th><th></th></tr>${rows.join('')}</table></div>`;
 }
 
-function confusionSection({ confusion, classes }: ReportData): string {
+function confusionSection({ confusion, classes, epoch }: ReportData): string {
   if (!confusion) return '';
+  const whose = epoch === undefined ? '' : `<p class="note">From here on: the network of epoch ${epoch + 1}.</p>`;
   const body = classes.length <= MATRIX_CLASSES ? matrix(confusion, classes) : confusions(confusion, classes);
-  return `<h2>What is taken for what</h2>${body}`;
+  return `<h2>What is taken for what</h2>${whose}${body}`;
 }
 
 function mistakeSection({ mistakes = [], classes }: ReportData): string {
