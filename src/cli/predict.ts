@@ -155,7 +155,9 @@ async function predict(io: Io, args: readonly string[], options: PredictOptions)
   }
   bar.clear();
   await net.close();
-  if (options.json) printJson(io, { model: source.title, form: source.form, preprocessing, predictions: results });
+  // Weights run in deploy form, a compiled model in that which it was compiled in.
+  const form = source.batch === undefined ? 'deploy' : source.form;
+  if (options.json) printJson(io, { model: source.title, form, preprocessing, predictions: results });
   return results.some(({ error }) => error) ? 1 : 0;
 }
 

@@ -1,8 +1,9 @@
+import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Option } from 'commander';
 import { BACKENDS, type Backend } from '../headswap/backends.js';
-import { pictureFormat } from '../headswap/picture-file.js';
+import { checkFits, pictureFormat, pictureInfo } from '../headswap/picture-file.js';
 import { STAGES, type Stage, type SwapResult, swapHead } from '../headswap/pipeline.js';
 import { stageFolder, swapProvenance, writeSwap } from '../headswap/swap-file.js';
 import { cacheFolder } from '../hub/folders.js';
@@ -52,13 +53,23 @@ function stageLine({ err }: Io): { show(stage: Stage, index: number, count: numb
   };
 }
 
+function placeOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
+  }
+}
+
 function checkOutput({ output, source, target }: SwapCliOptions): void {
   try {
     pictureFormat(output);
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-  if (output === source || output === target) {
+  // However the paths are written.
+  const [made, ...from] = [output, source, target].map(placeOf);
+  if (from.includes(made)) {
     throw new UsageError(`${output}: the output would take the place of a picture that it is made from`);
   }
 }
@@ -76,6 +87,8 @@ async function swap(io: Io, options: SwapCliOptions): Promise<void> {
   const { output, json, stages, consent, weights = join(cacheFolder(), 'weights') } = options;
   checkOutput(options);
   await requireConsent(io, consent);
+  // Minutes of work would be lost at the end.
+  checkFits(await pictureInfo(options.target), pictureFormat(options.output));
   const line = stageLine(io);
   let result: SwapResult;
   try {

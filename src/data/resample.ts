@@ -1,3 +1,5 @@
+import { GhostkitError } from '../tensor/error.js';
+
 /** Interleaved 8-bit RGB, rows from the top. */
 export interface RgbImage {
   readonly width: number;
@@ -135,10 +137,24 @@ function alongY(data: Uint8Array, rowLength: number, taps: Taps, fromRow: number
   return out;
 }
 
+function checkArguments(width: number, height: number, interpolation: Interpolation, region: Region): void {
+  const { left, top } = region;
+  const isSide = (side: number) => Number.isInteger(side) && side > 0;
+  if (![width, height, region.width, region.height].every(isSide) || !Number.isInteger(left) || !Number.isInteger(top))
+    throw new GhostkitError(`a picture cannot be resized to ${width} x ${height}, cut to ${JSON.stringify(region)}`);
+  if (left < 0 || top < 0 || left + region.width > width || top + region.height > height)
+    throw new GhostkitError(`${JSON.stringify(region)} is not within ${width} x ${height}`);
+  if (!Object.hasOwn(KERNELS, interpolation)) {
+    throw new GhostkitError(`there is no interpolation ${interpolation}; there are ${Object.keys(KERNELS).join(', ')}`);
+  }
+}
+
 /**
  * The part `region` of `image` resized to `width` x `height`, antialiased, to the bit what Pillow computes: the networks
  * were trained and evaluated on its pixels, and other resizers differ from it by up to 5 of 255. Nothing outside of
  * `region` is computed; a picture that has the size already is returned itself.
+ *
+ * @throws GhostkitError for sizes that are no positive integers, a region outside, and an interpolation that there is not.
  */
 export function resample(
   image: Raster,
@@ -147,7 +163,10 @@ export function resample(
   interpolation: Interpolation,
   region: Region = { left: 0, top: 0, width, height },
 ): RgbImage {
-  const whole = region.width === image.width && region.height === image.height && !image.part && image.channels !== 4;
+  checkArguments(width, height, interpolation, region);
+  const unmoved = region.left === 0 && region.top === 0;
+  const whole =
+    unmoved && region.width === image.width && region.height === image.height && !image.part && image.channels !== 4;
   if (whole && width === image.width && height === image.height) return image;
   const kernel = KERNELS[interpolation];
   const across = tapsOf(kernel, image.width, width, region.left, region.width);

@@ -40,12 +40,32 @@ function withXmpChunk(png: Uint8Array, xmp: string): Uint8Array {
   return out;
 }
 
-/** A picture as the bytes of a file, with its provenance in XMP. */
+/** What a format can hold of a side, in pixels. */
+const MOST_PIXELS: Readonly<Record<PictureFormat, number>> = { png: 2 ** 31 - 1, jpeg: 65535, webp: 16383 };
+
+/** Throws a {@link GhostkitError} for a picture that a format cannot hold. */
+export function checkFits(
+  { width, height }: { readonly width: number; readonly height: number },
+  format: PictureFormat,
+): void {
+  const most = MOST_PIXELS[format];
+  if (width <= most && height <= most) return;
+  throw new GhostkitError(`${width} x ${height} pixels: ${format} holds at most ${most} a side; png holds more`);
+}
+
+/**
+ * A picture as the bytes of a file, with its provenance in XMP.
+ *
+ * @throws GhostkitError when the format cannot hold it, or its pixels are not as many as it says.
+ */
 export async function encodePicture(
   { width, height, data }: RgbImage,
   format: PictureFormat,
   provenance?: Provenance,
 ): Promise<Uint8Array> {
+  checkFits({ width, height }, format);
+  if (data.length !== 3 * width * height)
+    throw new GhostkitError(`${width} x ${height} pixels of three bytes are not ${data.length} bytes`);
   const { default: sharp } = await import('sharp');
   const xmp = provenance && xmpPacket(provenance);
   const picture = sharp(data, { raw: { width, height, channels: 3 } });

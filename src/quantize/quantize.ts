@@ -90,17 +90,19 @@ function checkedBatches(batches: readonly FloatTensor[]): readonly FloatTensor[]
 /** Pictures whose results of all layers are looked at together. */
 const FEW = 8;
 
-/** The pictures in batches of a few, all of one size; what is left over when they are many is left out. */
+/** The pictures in batches of a few, all of one size; where they do not come out even the last is filled up with the first ones. */
 function smallBatches(batches: readonly FloatTensor[]): FloatTensor[] {
   const image = batches[0].shape.slice(1);
   const size = sizeOf(image);
   const pictures = batches.flatMap(({ shape, data }) =>
     Array.from({ length: shape[0] }, (_, i) => data.subarray(i * size, (i + 1) * size)),
   );
-  const few = Math.min(FEW, pictures.length);
-  return Array.from({ length: Math.floor(pictures.length / few) }, (_, b) => {
+  if (pictures.length === 0) throw new GhostkitError('quantisation needs pictures for calibration; there are none');
+  const count = Math.ceil(pictures.length / FEW);
+  const few = Math.ceil(pictures.length / count);
+  return Array.from({ length: count }, (_, b) => {
     const data = new Float32Array(few * size);
-    for (let i = 0; i < few; i++) data.set(pictures[b * few + i], i * size);
+    for (let i = 0; i < few; i++) data.set(pictures[(b * few + i) % pictures.length], i * size);
     return float32([few, ...image], data);
   });
 }

@@ -196,9 +196,10 @@ export class Executor {
   private writeInput({ name, shape, address }: ProgramPort, value: Float32Array | FloatTensor | undefined): void {
     if (value === undefined) throw new GhostkitError(`input ${name} is missing`);
     const data = value instanceof Float32Array ? value : value.data;
+    if (!(data instanceof Float32Array)) throw new GhostkitError(`input ${name}: needs float32, in a Float32Array`);
     const given: Shape | undefined = value instanceof Float32Array ? undefined : value.shape;
     if (data.length !== sizeOf(shape) || (given && formatShape(given) !== formatShape(shape))) {
-      const got = given ? formatShape(given) : `${data.length} elements`;
+      const got = given && formatShape(given) !== formatShape(shape) ? formatShape(given) : `${data.length} elements`;
       throw new GhostkitError(`input ${name}: needs ${formatShape(shape)}, got ${got}`);
     }
     new Float32Array(this.memory.buffer, address, data.length).set(data);

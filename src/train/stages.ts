@@ -74,6 +74,18 @@ export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: num
     },
     rate: learningRate(optimizer.lr, schedule, { epochs: rest, stepsPerEpoch }),
   };
+  const { progressive } = config;
+  const last = progressive?.at(-1)?.until ?? 0;
+  if (last >= epochs) {
+    throw new GhostkitError(`progressive: smaller pictures until epoch ${last} of ${epochs} leave none for inputSize`);
+  }
+  const enough = ({ name, from, to }: Stage) => {
+    const steps = (to - from) * stepsPerEpoch;
+    if (steps >= accumulate) return;
+    const where = finetune && headEpochs > 0 ? ` of the part that trains ${name === 'head' ? 'the head' : 'all'}` : '';
+    throw new GhostkitError(`accumulate: the ${steps} steps${where} are too few for one update of ${accumulate}`);
+  };
+  enough(all);
   if (!finetune || headEpochs === 0) return [all];
   const head: Stage = {
     name: 'head',
@@ -87,5 +99,6 @@ export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: num
       { epochs: headEpochs, stepsPerEpoch },
     ),
   };
+  enough(head);
   return [head, all];
 }

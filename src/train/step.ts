@@ -199,7 +199,11 @@ function buildStep(model: Module, options: TrainingStepOptions) {
 
   const all = [...model.namedParameters()];
   const trained = all.filter(([name, p]) => p.learnable && (options.trains?.(name) ?? true));
-  const { accumulate = 1 } = options;
+  const { accumulate = 1, averageDecay = 0 } = options;
+  if (!Number.isInteger(accumulate) || accumulate < 1)
+    throw new GhostkitError(`accumulate: a whole number of at least 1, got ${accumulate}`);
+  if (!(averageDecay >= 0 && averageDecay < 1))
+    throw new GhostkitError(`averageDecay: at least 0 and less than 1, got ${averageDecay}`);
   const grads = gradients(
     accumulate === 1 ? loss : mul(loss, constant([1], [1 / accumulate])),
     trained.map(([, p]) => p.value),

@@ -54,7 +54,9 @@ export class Engine {
     const before = performance.now();
     const image = await toTensor(source, preprocessing);
     const ready = performance.now();
-    const { data } = this.run(image).logits;
+    const { logits } = this.run(image);
+    if (!logits) throw new GhostkitError('this model is no classifier: it gives no logits; run gives what there is');
+    const { data } = logits;
     const run = performance.now() - ready;
     return { top: namedClasses(data, topK, labels), timing: { prepare: ready - before, run } };
   }

@@ -58,7 +58,7 @@ describe('predict', () => {
     const { code, out } = await run('predict', '--json', '--weights', weights, at('photo.jpg'), '--top', '99');
     expect(code).toBe(0);
     const { model, form, preprocessing, predictions } = JSON.parse(out);
-    expect({ model, form }).toEqual({ model: 'repghostnet at width 0.3', form: 'training' });
+    expect({ model, form }).toEqual({ model: 'repghostnet at width 0.3', form: 'deploy' });
     expect(preprocessing).toMatchObject({ size: 224, cropRatio: 0.875, interpolation: 'bicubic' });
     const probabilities: number[] = predictions[0].top.map((guess: { probability: number }) => guess.probability);
     expect(probabilities).toHaveLength(10);
@@ -154,7 +154,7 @@ describe('predict', () => {
     const { code, out, err } = await run('predict', '--json', at('photo.jpg'));
     expect([code, err]).toEqual([0, '']);
     const { model, form, preprocessing, predictions } = JSON.parse(out);
-    expect([model, form, preprocessing.size]).toEqual(['repghostnet_050', 'training', 64]);
+    expect([model, form, preprocessing.size]).toEqual(['repghostnet_050', 'deploy', 64]);
     expect(predictions[0].top).toHaveLength(5);
     expect(predictions[0].top[0].label).toMatch(/[a-z]/);
   });

@@ -81,6 +81,10 @@ describe('swap', () => {
     expect(
       await failure(2, 'swap', '--source', photo(1), '--target', at('nobody.png'), '-o', at('nobody.png')),
     ).toContain('would take the place of a picture that it is made from');
+    const another = `${folder}/./nobody.png`;
+    expect(await failure(2, 'swap', '--source', photo(1), '--target', at('nobody.png'), '-o', another)).toContain(
+      'would take the place of a picture that it is made from',
+    );
     expect(await failure(2, 'swap', '--source', photo(1), '-o', at('out.png'))).toContain("'--target <picture>'");
   }, 60_000);
 

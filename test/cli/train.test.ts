@@ -206,6 +206,19 @@ async function failure1(...args: string[]): Promise<string> {
   return err.slice('error: '.length).trimEnd();
 }
 
+describe('settings that would train nothing', () => {
+  it('are refused', async () => {
+    const asked = (...more: string[]) =>
+      failure(1, 'train', at('few'), '-o', at('nothing'), ...TINY, '--batch', '4', '--epochs', '3', ...more);
+    expect(await asked('--set', 'accumulate=32')).toMatch(
+      /^accumulate: the \d+ steps are too few for one update of 32$/,
+    );
+    expect(await asked('--set', 'progressive=[{"until":3,"inputSize":16}]')).toBe(
+      'progressive: smaller pictures until epoch 3 of 3 leave none for inputSize',
+    );
+  });
+});
+
 describe('finetune', () => {
   it('takes its weights and epochs of the head from its options, over a file of settings, under --set', async () => {
     const weights = await writeCheckpoint(at('tune.safetensors'), 'repghostnet_100', { classes: 3 });

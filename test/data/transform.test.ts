@@ -37,6 +37,28 @@ describe('resample', () => {
   });
 });
 
+describe('what resample is asked for', () => {
+  it('may be a part of a picture that keeps its size', () => {
+    const image = pattern(9, 7);
+    const region = { left: 5, top: 2, width: 4, height: 5 };
+    const { width, height, data } = resample(image, 9, 7, 'bilinear', region);
+    expect([width, height]).toEqual([4, 5]);
+    const from = (x: number, y: number) => [...image.data.subarray(3 * (9 * y + x), 3 * (9 * y + x) + 3)];
+    const at = (x: number, y: number) => [...data.subarray(3 * (4 * y + x), 3 * (4 * y + x) + 3)];
+    for (let y = 0; y < 5; y++) for (let x = 0; x < 4; x++) expect(at(x, y)).toEqual(from(x + 5, y + 2));
+  });
+
+  it('is refused where it cannot be', () => {
+    const image = pattern(9, 7);
+    for (const side of [0, -1, 2.5, Number.NaN]) {
+      expect(() => resample(image, side, 7, 'bilinear')).toThrow(/^a picture cannot be resized to /);
+    }
+    const outside = { left: 5, top: 0, width: 9, height: 7 };
+    expect(() => resample(image, 9, 7, 'bilinear', outside)).toThrow(/is not within 9 x 7$/);
+    expect(() => resample(image, 3, 3, 'nearest' as Interpolation)).toThrow(/^there is no interpolation nearest; /);
+  });
+});
+
 describe('toTensor', () => {
   it.each(pillow.evaluation)('is to the bit what torchvision makes of $from, $interpolation', (expected) => {
     const interpolation = expected.interpolation as Interpolation;

@@ -207,6 +207,18 @@ describe('quantizeModel', () => {
   });
 });
 
+describe('pictures for calibration', () => {
+  it('are all looked at, however many there are', async () => {
+    const shape = [1, 3, 32, 32];
+    const model = assignNamedWeights(createModel('repghostnet_100', { width: 0.2, classes: 4 }));
+    const pictures = Array.from({ length: 11 }, (_, i) => namedInput(`calibration ${i}`, shape));
+    const bright = { ...pictures[10], data: pictures[10].data.map((v) => 20 * v) };
+    const sqnr = async (calibration: FloatTensor[]) =>
+      (await quantizeModel(model, { calibration, floatLayers: [] })).layers.map((layer) => layer.sqnr);
+    expect(await sqnr([...pictures.slice(0, 10), bright])).not.toEqual(await sqnr(pictures));
+  });
+});
+
 describe('passes', () => {
   const ghost = () => floatGraph('ghostnet_100');
 

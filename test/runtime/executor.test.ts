@@ -45,6 +45,11 @@ describe('the executor', () => {
     expect(() => net.run({})).toThrow('input image is missing');
     expect(() => net.run({ picture: new Float32Array(3) })).toThrow('no input picture; the inputs are image');
     expect(() => net.run({ image: new Float32Array(3) })).toThrow('input image: needs [1,3,32,32], got 3 elements');
+    const shape = [1, 3, 32, 32];
+    const short = { dtype: 'float32', shape, data: new Float32Array(3) } as const;
+    expect(() => net.run({ image: short })).toThrow('input image: needs [1,3,32,32], got 3 elements');
+    const half = { dtype: 'float16', shape, data: new Uint16Array(3 * 32 * 32) } as unknown as Float32Array;
+    expect(() => net.run({ image: half })).toThrow('input image: needs float32, in a Float32Array');
     net.close();
     expect(() => net.run({ image: noise('x', [1, 3, 32, 32]) })).toThrow('closed');
     await expect(compile(small(), { input: [1, 3, 32, 32], threads: 0 })).rejects.toThrow('threads: a number from 1');

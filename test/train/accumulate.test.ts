@@ -43,6 +43,17 @@ const OPTIMIZERS: OptimizerOptions[] = [
 ];
 
 describe('accumulated gradients', () => {
+  it('need a whole number of batches', async () => {
+    for (const accumulate of [0, -1, 1.5, Number.NaN]) {
+      const options = { optimizer: OPTIMIZERS[0], accumulate, input: [2, 2, 9, 8] };
+      await expect(TrainingStep.create(new Plain().initialize(3), options)).rejects.toThrow(
+        /^accumulate: a whole number/,
+      );
+    }
+    const options = { optimizer: OPTIMIZERS[0], averageDecay: 1, input: [2, 2, 9, 8] };
+    await expect(TrainingStep.create(new Plain().initialize(3), options)).rejects.toThrow(/^averageDecay: at least 0/);
+  });
+
   it.each(OPTIMIZERS)('are those of one large batch: $name', async (optimizer) => {
     const common = { optimizer, clipNorm: 0.1, averageDecay: 0.9 };
     const whole = await learn(8, common);
