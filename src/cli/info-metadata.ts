@@ -58,16 +58,16 @@ function resultLine(text: string): string | undefined {
 
 /** The metadata of a file as lines for people: in words what ghostkit writes, the start of everything else. */
 export function metadataLines(metadata: Metadata, leftOut = TOLD): [string, string][] {
-  const known: Readonly<Record<string, readonly [string, (text: string) => string | undefined]>> = {
-    [METADATA.labels]: ['classes', labelsLine],
-    [METADATA.preprocessing]: ['pictures', () => preprocessingLine(metadata)],
-    [METADATA.result]: ['result', resultLine],
-  };
+  const known = new Map<string, readonly [string, (text: string) => string | undefined]>([
+    [METADATA.labels, ['classes', labelsLine]],
+    [METADATA.preprocessing, ['pictures', () => preprocessingLine(metadata)]],
+    [METADATA.result, ['result', resultLine]],
+  ]);
   const lines: [string, string][] = [];
   const others: [string, string][] = [];
   for (const [key, value] of Object.entries(metadata)) {
     if (leftOut.includes(key)) continue;
-    const [name, words] = known[key] ?? [];
+    const [name, words] = known.get(key) ?? [];
     const said = words?.(value);
     if (name !== undefined && said !== undefined) lines.push([name, said]);
     else others.push([others.length === 0 ? 'metadata' : '', `${printable(key, SHOWN)} = ${printable(value, SHOWN)}`]);

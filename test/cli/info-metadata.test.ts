@@ -27,11 +27,13 @@ describe('the metadata that info shows', () => {
       [METADATA.preprocessing]: '{"size":1e9}',
       [METADATA.result]: 'null',
       note: 'a\u001b[31mb',
+      constructor: 'x',
     });
-    expect(lines.map(([name]) => name)).toEqual(['metadata', '', '', '']);
+    expect(lines.map(([name]) => name)).toEqual(['metadata', '', '', '', '']);
     expect(lines[0][1].length).toBeLessThan(100);
     expect(lines[1][1]).toBe('ghostkit.preprocessing = {"size":1e9}');
     expect(lines[2][1]).toBe('ghostkit.result = null');
+    expect(lines[4][1]).toBe('constructor = x');
     expect(lines[3][1]).not.toContain('\u001b');
   });
 });
