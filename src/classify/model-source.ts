@@ -9,7 +9,7 @@ import { readOnnx } from '../models/read-onnx.js';
 import { findModel } from '../models/registry.js';
 import { PROGRAM_KEY } from '../runtime/compiled-format.js';
 import { GhostkitError } from '../tensor/error.js';
-import { TRAINING_KEY } from '../train/checkpoint.js';
+import { NOT_A_NETWORK, TRAINING_KEY } from '../train/checkpoint.js';
 import { type PreparationOptions, prepared } from './preparation.js';
 
 /** Whether a file is ONNX, which nothing in it tells. */
@@ -75,7 +75,7 @@ export function preprocessingFor(
 export async function loadModel(path: string, options: SourceOptions = {}): Promise<LoadedModel> {
   const { loaded, checkpoint } = await openCheckpoint(path, options);
   if (TRAINING_KEY in checkpoint.metadata) {
-    throw new GhostkitError(`${path}: this is a training to go on from; the network is in best.safetensors beside it`);
+    throw new GhostkitError(`${path}: ${NOT_A_NETWORK}`);
   }
   if (!loaded) throw new GhostkitError(`${path}: these are not the weights of a network that ghostkit knows`);
   return loaded;

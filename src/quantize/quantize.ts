@@ -77,7 +77,8 @@ export async function quantizeModel(model: Module | Graph, options: QuantizeOpti
 
 function checkedBatches(batches: readonly FloatTensor[]): readonly FloatTensor[] {
   const [first] = batches;
-  if (!first) throw new GhostkitError('quantisation needs pictures for calibration; there are none');
+  if (!first || first.shape[0] === 0)
+    throw new GhostkitError('quantisation needs pictures for calibration; there are none');
   const other = batches.find(({ shape }) => !sameShape(shape, first.shape));
   if (other) {
     throw new GhostkitError(
@@ -97,7 +98,6 @@ function smallBatches(batches: readonly FloatTensor[]): FloatTensor[] {
   const pictures = batches.flatMap(({ shape, data }) =>
     Array.from({ length: shape[0] }, (_, i) => data.subarray(i * size, (i + 1) * size)),
   );
-  if (pictures.length === 0) throw new GhostkitError('quantisation needs pictures for calibration; there are none');
   const count = Math.ceil(pictures.length / FEW);
   const few = Math.ceil(pictures.length / count);
   return Array.from({ length: count }, (_, b) => {

@@ -10,6 +10,9 @@ import { trainConfigSchema } from './config.js';
 /** Where a checkpoint says how far the training is: a file that has it is one to go on from, not one to predict with. */
 export const TRAINING_KEY = 'ghostkit.training';
 
+/** The complaint about a checkpoint of a training where a network is wanted. */
+export const NOT_A_NETWORK = 'this is a training to go on from; the network is in best.safetensors beside it';
+
 const best = z.strictObject({
   epoch: z.int().min(0),
   which: z.enum(['weights', 'average']),

@@ -8,7 +8,7 @@ import { findModel, type ModelOptions } from '../models/registry.js';
 import type { Classifier } from '../nn/trace.js';
 import { PROGRAM_KEY } from '../runtime/compiled-format.js';
 import { GhostkitError } from '../tensor/error.js';
-import { TRAINING_KEY } from './checkpoint.js';
+import { NOT_A_NETWORK, TRAINING_KEY } from './checkpoint.js';
 import type { TrainConfig } from './config.js';
 import { preprocessingOf } from './loading.js';
 import { headOf } from './stages.js';
@@ -52,8 +52,7 @@ export async function readTrainable(path: string, name?: string): Promise<Loaded
   return withPath(path, () => {
     if (PROGRAM_KEY in checkpoint.metadata)
       throw new GhostkitError('this is a compiled model; training needs its weights');
-    if (TRAINING_KEY in checkpoint.metadata)
-      throw new GhostkitError('this is a training to go on from; the network is in best.safetensors beside it');
+    if (TRAINING_KEY in checkpoint.metadata) throw new GhostkitError(NOT_A_NETWORK);
     const loaded = identify(checkpoint, name);
     if (!loaded) throw new GhostkitError('these are not the weights of a network that ghostkit knows');
     if (loaded.form === 'deploy' || loaded.options.reparam === 'merged') {

@@ -216,6 +216,8 @@ describe('pictures for calibration', () => {
     const sqnr = async (calibration: FloatTensor[]) =>
       (await quantizeModel(model, { calibration, floatLayers: [] })).layers.map((layer) => layer.sqnr);
     expect(await sqnr([...pictures.slice(0, 10), bright])).not.toEqual(await sqnr(pictures));
+    const none = { ...pictures[0], shape: [0, ...shape.slice(1)], data: new Float32Array(0) };
+    await expect(sqnr([none])).rejects.toThrow('quantisation needs pictures for calibration; there are none');
   });
 });
 
