@@ -1,3 +1,4 @@
+import { arg } from './args';
 import { conv } from './conv';
 import { correlation, correlationPack } from './correlation';
 import { depthwise } from './depthwise';
@@ -9,13 +10,14 @@ import { copy, toChannelsFirst, toChannelsLast } from './layout';
 import { CallFlag, Opcode } from './opcodes';
 import { globalAveragePool, pool } from './pool';
 import { resize } from './resize';
+import { first, last } from './share';
 import { softmax } from './softmax';
 import { announce, arrive, awaitWork } from './threads';
 import { trainingCall } from './training';
 import { winograd } from './winograd';
 
 // A program is a list of calls in memory: the kernel's number, how many arguments follow, the arguments. All threads run the same
-// program, each taking its share of every kernel, and meet behind each call.
+// program, each taking its share of every kernel, and meet behind each call. A call may be a loop, whose arguments are calls again.
 
 /** Runs the calls between `at` and `end`. */
 export function run(at: usize, end: usize, tid: i32, threads: i32, sync: usize, mayWait: i32): void {
@@ -23,13 +25,46 @@ export function run(at: usize, end: usize, tid: i32, threads: i32, sync: usize, 
   while (at < end) {
     const opcode = load<i32>(at);
     const args = at + 8;
-    call(opcode & ~CallFlag.Alone, args, tid, threads);
+    if ((opcode & ~CallFlag.Alone) == Opcode.Loop) loop(args, tid, threads, sync, mayWait);
+    else call(opcode & ~CallFlag.Alone, args, tid, threads);
     at = args + ((<usize>load<i32>(at, 4)) << 2);
     met = (opcode & CallFlag.Alone) == 0;
     if (ASC_FEATURE_THREADS && met) arrive(sync, threads, mayWait);
   }
   // Whoever called is told that all threads are done.
   if (ASC_FEATURE_THREADS && !met) arrive(sync, threads, mayWait);
+}
+
+/**
+ * Some calls, one block of a batch after the other: what one kernel writes is still in the cache when the next reads it, and threads that have
+ * blocks of their own need not meet.
+ * Arguments: 0 blocks, 1 calls, 2 scratch, 3 its bytes for each thread, then of each call: the kernel's number, how many arguments follow, the
+ * arguments of block 0, how far each moves from block to block, and from thread to thread (working memory, what only one block needs).
+ */
+function loop(p: usize, tid: i32, threads: i32, sync: usize, mayWait: i32): void {
+  const blocks = arg(p, 0);
+  // Blocks too few for every thread to have one: all work on the same.
+  const together = blocks < threads;
+  const own = together ? 0 : tid;
+  const args = <usize>arg(p, 2) + <usize>(tid * arg(p, 3));
+  const end = together ? blocks : last(blocks, 1, tid, threads);
+  for (let block = together ? 0 : first(blocks, 1, tid, threads); block < end; block++) {
+    let at = p + 16;
+    for (let i = arg(p, 1); i > 0; i--) {
+      const size = <usize>arg(at, 1) << 2;
+      const opcode = arg(at, 0);
+      at += 8;
+      const stop = at + size;
+      for (let y = args; at < stop; at += 4, y += 4) {
+        store<i32>(y, load<i32>(at) + block * load<i32>(at + size) + own * load<i32>(at + (size << 1)));
+      }
+      at += size << 1;
+      if (together) {
+        call(opcode, args, tid, threads);
+        if (ASC_FEATURE_THREADS) arrive(sync, threads, mayWait);
+      } else call(opcode, args, 0, 1);
+    }
+  }
 }
 
 function call(opcode: i32, args: usize, tid: i32, threads: i32): void {

@@ -59,6 +59,7 @@ export enum Opcode {
   Int8Add,
   Int8Gate,
   Int8GlobalAveragePool,
+  Loop,
 }
 
 export enum CallFlag {

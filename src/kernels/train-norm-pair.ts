@@ -1,6 +1,6 @@
-import { arg } from './args';
+import { arg, floatArg } from './args';
 import { first, last } from './share';
-import { accumulate, BLOCK, FEW, SOME } from './train-norm';
+import { accumulate, BLOCK, chunkRows, chunkStart, FEW, SOME } from './train-norm';
 import { madd, storeLanes } from './vector';
 
 // The sum of two batch norms, as a re-parameterisable block has it in training, and its gradient: in one pass over memory each, where two batch norms,
@@ -52,22 +52,20 @@ function pairBlock(p: usize, row: i32, count: i32, c: i32): void {
 
 /**
  * For every chunk the sums of the gradient behind the activation and of its products with the normalised inputs.
- * Arguments: 0 a, 1 its row stride, 2 b, 3 its row stride, 4 gradient, 5 its row stride, 6 rows, 7 channels, 8 rows of a chunk, 9 statistics of
- * a, 10 scale, shift and inverse deviation of a, 11 12 those of b, 13 whether a ReLU follows, 14 partial sums `[chunk][3][padded channels]`
- * (doubles), 15 padded channels.
+ * Arguments: 0 a, 1 its row stride, 2 b, 3 its row stride, 4 gradient, 5 its row stride, 6 rows of a block, 7 channels, 8 rows of a chunk, 9
+ * statistics of a, 10 scale, shift and inverse deviation of a, 11 12 those of b, 13 whether a ReLU follows, 14 partial sums
+ * `[chunk][3][padded channels]` (doubles), 15 padded channels, 16 chunks of a block, 17 chunks.
  */
 export function batchNormPairSums(p: usize, tid: i32, threads: i32): void {
-  const rows = arg(p, 6);
-  const size = arg(p, 8);
   const padded = <usize>arg(p, 15) << 3;
-  const chunks = (rows + size - 1) / size;
-  const end = last(chunks, 1, tid, threads);
-  for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
-    const count = min(size, rows - chunk * size);
+  const end = last(arg(p, 17), 1, tid, threads);
+  for (let chunk = first(arg(p, 17), 1, tid, threads); chunk < end; chunk++) {
+    const start = chunkStart(chunk, arg(p, 6), arg(p, 8), arg(p, 16));
+    const stop = start + chunkRows(chunk, arg(p, 6), arg(p, 8), arg(p, 16));
     const y = <usize>arg(p, 14) + <usize>(chunk * 3) * padded;
     memory.fill(y, 0, padded * 3);
-    for (let row = chunk * size; row < chunk * size + count; row += SOME) {
-      const some = min(SOME, chunk * size + count - row);
+    for (let row = start; row < stop; row += SOME) {
+      const some = min(SOME, stop - row);
       for (let c = 0; c < arg(p, 7); c += 4) pairSums(p, row, some, c, y + (<usize>c << 3), padded);
     }
   }
@@ -115,7 +113,7 @@ function pairSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usiz
  * The gradients of both inputs.
  * Arguments: 0 a, 1 its row stride, 2 b, 3 its row stride, 4 gradient, 5 its row stride, 6 gradient of a, 7 its row stride, 8 gradient of b, 9 its
  * row stride, 10 rows, 11 channels, 12 statistics of a, 13 scale, shift and inverse deviation of a, 14 15 those of b, 16 whether a ReLU
- * follows, 17 sums `[3][channels]`.
+ * follows, 17 sums `[3][channels]`, 18 one divided by the rows of the batch.
  */
 export function batchNormPairInputGradient(p: usize, tid: i32, threads: i32): void {
   const end = last(arg(p, 10), BLOCK, tid, threads);
@@ -142,7 +140,7 @@ function pairGradient(p: usize, row: i32, count: i32, c: i32): void {
   const shift = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
   const low = least(arg(p, 16));
   // scale * (g - sum - (x - mean) * inverse * product), as two multiply-adds.
-  const share = f32x4.splat(1 / <f32>arg(p, 10));
+  const share = f32x4.splat(floatArg(p, 18));
   const sum = f32x4.mul(v128.load(sums), share);
   const productA = f32x4.mul(v128.load(sums + line), share);
   const productB = f32x4.mul(v128.load(sums + (line << 1)), share);

@@ -2,10 +2,25 @@ import { arg, floatArg } from './args';
 import { first, last } from './share';
 import { madd, storeLanes } from './vector';
 
-// Batch normalisation in training: statistics, and the gradient. Sums over the batch are taken in chunks of a fixed number of rows, each by
-// one thread, a few rows in single precision and those in double, and the chunks are added in one order: the result does not depend on the
-// number of threads, and is as good as single precision can tell. That matters: an element whose sign behind a batch norm comes out wrong
-// passes a gradient that it should not.
+// Batch normalisation in training: statistics, and the gradient. Sums over the batch are taken in chunks of rows, each by one thread, a few rows
+// in single precision and those in double, and the chunks are added in one order: the result does not depend on the number of threads, and is as
+// good as single precision can tell. That matters: an element whose sign behind a batch norm comes out wrong passes a gradient that it should
+// not. Chunks do not reach over the end of a block of images (ops/batch-blocks.ts).
+
+/** Where a chunk begins: `perBlock` of `size` rows make a block of `rows`, the last of them with what is left. */
+// @ts-expect-error: decorator
+@inline
+export function chunkStart(chunk: i32, rows: i32, size: i32, perBlock: i32): i32 {
+  const block = chunk / perBlock;
+  return block * rows + (chunk - block * perBlock) * size;
+}
+
+/** The rows of a chunk. */
+// @ts-expect-error: decorator
+@inline
+export function chunkRows(chunk: i32, rows: i32, size: i32, perBlock: i32): i32 {
+  return min(size, rows - (chunk % perBlock) * size);
+}
 
 /** Rows that are summed in single precision. */
 export const FEW: i32 = 16;
@@ -22,28 +37,28 @@ export function accumulate(y: usize, v: v128): void {
 }
 
 /**
- * For every chunk the sums of `x - pivot` and of its square, where the pivot is the first row: near the mean, so that nothing cancels.
- * Arguments: 0 x, 1 its row stride, 2 rows, 3 channels, 4 rows of a chunk, 5 partial sums `[chunk][2][padded channels]` (doubles),
- * 6 padded channels.
+ * For every chunk the sums of `x - pivot` and of its square, and the pivot, which is the chunk's first row: near the mean, so that nothing
+ * cancels.
+ * Arguments: 0 x, 1 its row stride, 2 rows of a block, 3 channels, 4 rows of a chunk, 5 chunks of a block, 6 chunks, 7 partial sums
+ * `[chunk][3][padded channels]` (doubles), 8 padded channels.
  */
 export function batchMoments(p: usize, tid: i32, threads: i32): void {
-  const rows = arg(p, 2);
   const channels = arg(p, 3);
-  const size = arg(p, 4);
-  const padded = <usize>arg(p, 6) << 3;
-  const chunks = (rows + size - 1) / size;
+  const padded = <usize>arg(p, 8) << 3;
   const stride = <usize>arg(p, 1) << 2;
-  const end = last(chunks, 1, tid, threads);
-  for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
-    const count = min(size, rows - chunk * size);
-    const y = <usize>arg(p, 5) + <usize>(chunk << 1) * padded;
-    memory.fill(y, 0, padded << 1);
+  const end = last(arg(p, 6), 1, tid, threads);
+  for (let chunk = first(arg(p, 6), 1, tid, threads); chunk < end; chunk++) {
+    const count = chunkRows(chunk, arg(p, 2), arg(p, 4), arg(p, 5));
+    const start = <usize>arg(p, 0) + <usize>chunkStart(chunk, arg(p, 2), arg(p, 4), arg(p, 5)) * stride;
+    const y = <usize>arg(p, 7) + <usize>(chunk * 3) * padded;
+    memory.fill(y, 0, padded * 3);
     for (let row = 0; row < count; row += SOME) {
       for (let c = 0; c < channels; c += 8) {
-        const pivot = <usize>arg(p, 0) + (<usize>c << 2);
-        moments(pivot + <usize>(chunk * size + row) * stride, stride, min(SOME, count - row), pivot, y + (<usize>c << 3), padded);
+        const pivot = start + (<usize>c << 2);
+        moments(pivot + <usize>row * stride, stride, min(SOME, count - row), pivot, y + (<usize>c << 3), padded);
       }
     }
+    for (let c = 0; c < channels; c += 4) accumulate(y + (padded << 1) + (<usize>c << 3), v128.load(start + (<usize>c << 2)));
   }
 }
 
@@ -70,25 +85,37 @@ function moments(x: usize, stride: usize, count: i32, pivot: usize, y: usize, pa
   }
 }
 
-/** Arguments: 0 x, 1 rows, 2 channels, 3 chunks, 4 partial sums, 5 padded channels, 6 means and variances `[2][channels]`. */
+/**
+ * Arguments: 0 partial sums, 1 padded channels, 2 rows of a block, 3 rows of a chunk, 4 chunks of a block, 5 chunks, 6 channels, 7 means and
+ * variances `[2][channels]`.
+ */
 export function batchMomentsEnd(p: usize, tid: i32, threads: i32): void {
-  const rows = <f64>arg(p, 1);
-  const channels = arg(p, 2);
-  const chunks = arg(p, 3);
-  const padded = <usize>arg(p, 5) << 3;
+  const padded = <usize>arg(p, 1) << 3;
+  const chunks = arg(p, 5);
+  const channels = arg(p, 6);
+  const rows = <f64>(arg(p, 2) * (chunks / arg(p, 4)));
   const end = last(channels, 16, tid, threads);
   for (let c = first(channels, 16, tid, threads); c < end; c++) {
-    let from = <usize>arg(p, 4) + (<usize>c << 3);
+    const partial = <usize>arg(p, 0) + (<usize>c << 3);
+    let from = partial;
+    // Relative to the first chunk's pivot, again so that nothing cancels.
+    const pivot = load<f64>(from + (padded << 1));
     let sum: f64 = 0;
-    let squares: f64 = 0;
-    for (let chunk = 0; chunk < chunks; chunk++, from += padded << 1) {
-      sum += load<f64>(from);
-      squares += load<f64>(from + padded);
+    for (let chunk = 0; chunk < chunks; chunk++, from += padded * 3) {
+      const count = <f64>chunkRows(chunk, arg(p, 2), arg(p, 3), arg(p, 4));
+      sum += load<f64>(from) + count * (load<f64>(from + (padded << 1)) - pivot);
     }
-    const mean = sum / rows;
-    const y = <usize>arg(p, 6) + (<usize>c << 2);
-    store<f32>(y, <f32>(mean + <f64>load<f32>(<usize>arg(p, 0) + (<usize>c << 2))));
-    store<f32>(y + (<usize>channels << 2), <f32>max<f64>(0, squares / rows - mean * mean));
+    const mean = pivot + sum / rows;
+    let squares: f64 = 0;
+    from = partial;
+    for (let chunk = 0; chunk < chunks; chunk++, from += padded * 3) {
+      const count = <f64>chunkRows(chunk, arg(p, 2), arg(p, 3), arg(p, 4));
+      const away = mean - load<f64>(from + (padded << 1));
+      squares += load<f64>(from + padded) + away * (count * away - 2 * load<f64>(from));
+    }
+    const y = <usize>arg(p, 7) + (<usize>c << 2);
+    store<f32>(y, <f32>mean);
+    store<f32>(y + (<usize>channels << 2), <f32>max<f64>(0, squares / rows));
   }
 }
 
@@ -131,22 +158,21 @@ export function batchNormAffine(p: usize, tid: i32, threads: i32): void {
 
 /**
  * For every chunk the sums of the gradient behind the activation and of its product with the normalised input.
- * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 rows, 5 channels, 6 rows of a chunk, 7 statistics, 8 scale, shift and
- * inverse deviation `[3][channels]`, 9 whether a ReLU follows, 10 partial sums `[chunk][2][padded channels]` (doubles), 11 padded channels.
+ * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 rows of a block, 5 channels, 6 rows of a chunk, 7 statistics, 8 scale, shift
+ * and inverse deviation `[3][channels]`, 9 whether a ReLU follows, 10 partial sums `[chunk][2][padded channels]` (doubles), 11 padded channels,
+ * 12 chunks of a block, 13 chunks.
  */
 export function batchNormSums(p: usize, tid: i32, threads: i32): void {
-  const rows = arg(p, 4);
   const channels = arg(p, 5);
-  const size = arg(p, 6);
   const padded = <usize>arg(p, 11) << 3;
-  const chunks = (rows + size - 1) / size;
-  const end = last(chunks, 1, tid, threads);
-  for (let chunk = first(chunks, 1, tid, threads); chunk < end; chunk++) {
-    const count = min(size, rows - chunk * size);
+  const end = last(arg(p, 13), 1, tid, threads);
+  for (let chunk = first(arg(p, 13), 1, tid, threads); chunk < end; chunk++) {
+    const start = chunkStart(chunk, arg(p, 4), arg(p, 6), arg(p, 12));
+    const stop = start + chunkRows(chunk, arg(p, 4), arg(p, 6), arg(p, 12));
     const y = <usize>arg(p, 10) + <usize>(chunk << 1) * padded;
     memory.fill(y, 0, padded << 1);
-    for (let row = chunk * size; row < chunk * size + count; row += SOME) {
-      const some = min(SOME, chunk * size + count - row);
+    for (let row = start; row < stop; row += SOME) {
+      const some = min(SOME, stop - row);
       for (let c = 0; c < channels; c += 8) gradientSums(p, row, some, c, y + (<usize>c << 3), padded);
     }
   }
@@ -212,7 +238,7 @@ export const BLOCK: i32 = 128;
 /**
  * The gradient of the input.
  * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 y, 5 its row stride, 6 rows, 7 channels, 8 statistics, 9 scale, shift and
- * inverse deviation `[3][channels]`, 10 whether a ReLU follows, 11 sums `[2][channels]`.
+ * inverse deviation `[3][channels]`, 10 whether a ReLU follows, 11 sums `[2][channels]`, 12 one divided by the rows of the batch.
  */
 export function batchNormInputGradient(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 6);
@@ -239,7 +265,7 @@ function inputGradient(p: usize, row: i32, count: i32, c: i32): void {
   const scale = v128.load(affine);
   const shift = v128.load(affine + (<usize>channels << 2));
   const inverse = v128.load(affine + (<usize>channels << 3));
-  const share = f32x4.splat(1 / <f32>arg(p, 6));
+  const share = f32x4.splat(floatArg(p, 12));
   const sum = f32x4.mul(v128.load(<usize>arg(p, 11) + at), share);
   const product = f32x4.mul(v128.load(<usize>arg(p, 11) + (<usize>channels << 2) + at), share);
   // scale * (g - sum - (x - mean) * inverse * product), as two multiply-adds.

@@ -3,14 +3,8 @@ import { defineOperator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { activate } from './activation.js';
-import {
-  type BatchNormTrainAttrs,
-  CHUNK_ROWS,
-  chunksOf,
-  eachChannel,
-  paddedChannels,
-  rowOf,
-} from './batch-norm-train.js';
+import { chunksOf } from './batch-blocks.js';
+import { type BatchNormTrainAttrs, eachChannel, paddedChannels, rowOf } from './batch-norm-train.js';
 import { batchPart } from './batch-part.js';
 
 // The sum of two batch norms in training and what follows it: the end of a RepGhost module and of a strided block, and most of the memory that
@@ -87,14 +81,14 @@ const batchNormPairSumsOp = defineOperator<BatchNormTrainAttrs>({
   },
   lower(value, to) {
     const [a, statisticsA, affineA, b, statisticsB, affineB, grad] = value.inputs.map((v) => to.view(v));
-    const chunks = chunksOf(a.rows);
+    const { rows, size, perBlock, count } = chunksOf(value.inputs[0].shape[0], a.rows);
     const padded = paddedChannels(a.channels);
-    const partial = { buffer: to.temporary(chunks * 6 * padded), offset: 0 };
+    const partial = { buffer: to.temporary(count * 6 * padded), offset: 0 };
     to.emit(Opcode.BatchNormPairSums, [
-      ...[a, a.stride, b, b.stride, grad, grad.stride, a.rows, a.channels, CHUNK_ROWS],
-      ...[statisticsA, affineA, statisticsB, affineB, relu(value.attrs), partial, padded],
+      ...[a, a.stride, b, b.stride, grad, grad.stride, rows, a.channels, size],
+      ...[statisticsA, affineA, statisticsB, affineB, relu(value.attrs), partial, padded, perBlock, count],
     ]);
-    to.emit(Opcode.SumChunks, [partial, chunks, 3, a.channels, padded, to.view(value)]);
+    to.emit(Opcode.SumChunks, [partial, count, 3, a.channels, padded, to.view(value)]);
   },
 });
 
@@ -124,6 +118,7 @@ const batchNormPairInputGradientOp = defineOperator<BatchNormTrainAttrs>({
     to.emit(Opcode.BatchNormPairInputGradient, [
       ...[a, a.stride, b, b.stride, grad, grad.stride, y, y.stride, second, y.stride, a.rows, a.channels],
       ...[statisticsA, affineA, statisticsB, affineB, relu(value.attrs), sums],
+      { float: 1 / a.rows },
     ]);
   },
 });

@@ -4,19 +4,15 @@ import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
 import { formatShape } from '../tensor/tensor.js';
 import { type ActivationName, activate, activationCode } from './activation.js';
+import { chunksOf } from './batch-blocks.js';
 import { reshape } from './reshape.js';
 import { slice } from './slice.js';
 
 // Batch normalisation with the batch's own statistics (Ioffe and Szegedy, 2015), and its gradient. Statistics are a value of their own,
 // `[2, C]`: the means and the biased variances, so that the running ones can be updated from them.
 
-/** Rows that one partial sum takes: fixed, so that sums do not depend on the number of threads. */
-export const CHUNK_ROWS = 512;
-
 /** Channels of partial sums: whole vectors, two at a time. */
 export const paddedChannels = (channels: number) => Math.ceil(channels / 8) * 8;
-
-export const chunksOf = (rows: number) => Math.ceil(rows / CHUNK_ROWS);
 
 /** Calls `visit` with the channel of every element of `[N,C,...]`. */
 export function eachChannel(x: NdArray, visit: (i: number, channel: number) => void): void {
@@ -51,11 +47,11 @@ export const batchStatisticsOp = defineOperator<Record<string, never>>({
   lower(value, to) {
     const x = to.view(value.inputs[0]);
     const y = to.view(value);
-    const chunks = chunksOf(x.rows);
+    const { rows, size, perBlock, count } = chunksOf(value.inputs[0].shape[0], x.rows);
     const padded = paddedChannels(x.channels);
-    const partial = { buffer: to.temporary(chunks * 4 * padded), offset: 0 };
-    to.emit(Opcode.BatchMoments, [x, x.stride, x.rows, x.channels, CHUNK_ROWS, partial, padded]);
-    to.emit(Opcode.BatchMomentsEnd, [x, x.rows, x.channels, chunks, partial, padded, y]);
+    const partial = { buffer: to.temporary(count * 6 * padded), offset: 0 };
+    to.emit(Opcode.BatchMoments, [x, x.stride, rows, x.channels, size, perBlock, count, partial, padded]);
+    to.emit(Opcode.BatchMomentsEnd, [partial, padded, rows, size, perBlock, count, x.channels, y]);
   },
 });
 
@@ -157,15 +153,15 @@ const batchNormSumsOp = defineOperator<BatchNormTrainAttrs>({
   },
   lower(value, to) {
     const [x, statistics, affine, grad] = value.inputs.map((v) => to.view(v));
-    const chunks = chunksOf(x.rows);
+    const { rows, size, perBlock, count } = chunksOf(value.inputs[0].shape[0], x.rows);
     const padded = paddedChannels(x.channels);
-    const partial = { buffer: to.temporary(chunks * 4 * padded), offset: 0 };
+    const partial = { buffer: to.temporary(count * 4 * padded), offset: 0 };
     to.emit(Opcode.BatchNormSums, [
-      ...[x, x.stride, grad, grad.stride, x.rows, x.channels, CHUNK_ROWS, statistics, affine],
+      ...[x, x.stride, grad, grad.stride, rows, x.channels, size, statistics, affine],
       value.attrs.activation === 'relu' ? 1 : 0,
-      ...[partial, padded],
+      ...[partial, padded, perBlock, count],
     ]);
-    to.emit(Opcode.SumChunks, [partial, chunks, 2, x.channels, padded, to.view(value)]);
+    to.emit(Opcode.SumChunks, [partial, count, 2, x.channels, padded, to.view(value)]);
   },
 });
 
@@ -191,6 +187,7 @@ const batchNormInputGradientOp = defineOperator<BatchNormTrainAttrs>({
       ...[x, x.stride, grad, grad.stride, y, y.stride, x.rows, x.channels, statistics, affine],
       value.attrs.activation === 'relu' ? 1 : 0,
       sums,
+      { float: 1 / x.rows },
     ]);
   },
 });

@@ -1,18 +1,13 @@
 import type { Lowering, View } from '../graph/lowering.js';
 import type { Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
+import { blocksOf } from './batch-blocks.js';
 import type { ConvGradientAttrs } from './conv2d-gradient.js';
 import { depthwiseWeights, optionalRows, packAtRun, scratchFloats, shifted } from './conv2d-lowering.js';
 import { rowsAndChannels } from './shapes.js';
 
 const isDepthwise = (weight: readonly number[], groups: number) =>
   groups > 1 && weight[1] === 1 && weight[0] === groups;
-
-/** Rows of one partial sum of a weight's gradient, about: the number of sums must not depend on the number of threads. */
-const CHUNK_ROWS = 2048;
-const MOST_CHUNKS = 32;
-
-const chunksOf = (rows: number) => Math.max(1, Math.min(MOST_CHUNKS, Math.round(rows / CHUNK_ROWS)));
 
 export function lowerWeightGradient(value: Value<ConvGradientAttrs>, to: Lowering): void {
   const [input, gradient] = value.inputs;
@@ -25,8 +20,8 @@ export function lowerWeightGradient(value: Value<ConvGradientAttrs>, to: Lowerin
   const g = to.view(gradient);
   const y = to.view(value);
   const window = [...stride, padding[0], padding[1], ...dilation];
-  // A chunk is at least one line of output pixels.
-  const chunks = Math.min(chunksOf(n * oh * ow), n * oh);
+  // A block's sums are taken together: the sums may be large, and each chunk has its own.
+  const chunks = blocksOf(n, n * oh * ow);
   if (isDepthwise(value.shape, groups)) {
     const partial = { buffer: to.temporary(chunks * Math.ceil(outputs / 4) * taps * 4), offset: 0 };
     const geometry = [n, h, w, outputs, oh, ow, kernelHeight, kernelWidth, ...window];

@@ -30,6 +30,8 @@ export interface LoweredGraph {
   readonly calls: readonly Call[];
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
+  /** How many of the calls compute; behind them come in-place changes of parameters and the outputs. */
+  readonly computing: number;
   /** Parameters that the program changes, in the order of `options.live`; stored NHWC like any other value. */
   readonly state: readonly Port[];
 }
@@ -74,8 +76,10 @@ class GraphLowerer implements Lowering {
   lower(): LoweredGraph {
     this.placeConcatInputs();
     const inputs = Object.entries(this.graph.inputs).map(([name, value]) => this.lowerInput(name, value));
+    let computing: number | undefined;
     for (const value of this.order) {
       if (isOp(value, inputOp) || dataOf(value)) continue;
+      if (value.op.update) computing ??= this.calls.length;
       this.label = `${value.op.name} ${value.shape.join('x')}`;
       if (!this.views.has(value) && value.op.alias?.(value, this)) continue;
       if (!value.op.lower) throw new GhostkitError(`${value.op.name} cannot be run: it has no kernel`);
@@ -87,10 +91,11 @@ class GraphLowerer implements Lowering {
     // But behind the last one they meet: outputs may lie where a slower thread still reads what it updates with.
     const last = this.calls.at(-1);
     if (last) last.alone = false;
+    computing ??= this.calls.length;
     const outputs = Object.entries(this.graph.outputs).map(([name, value]) => this.lowerOutput(name, value));
     this.zeroBuffer.data = new Float32Array(this.zeroBuffer.floats);
     const state = (this.options.live ?? []).map((p) => this.statePort(p));
-    return { calls: this.calls, inputs, outputs, state };
+    return { calls: this.calls, computing, inputs, outputs, state };
   }
 
   /** Lets the producers of a concatenation's inputs write into the result. From the last one back, so that nested ones share too. */

@@ -8,6 +8,7 @@ import { trace } from '../nn/trace.js';
 import { add, mul } from '../ops/binary.js';
 import { crossEntropy } from '../ops/loss.js';
 import { adamWOp, average, clipOp, sgdOp } from '../ops/update.js';
+import { inBatchLoops } from '../runtime/batch-loops.js';
 import { Executor, fillFrom, type ProfileRow, usableThreads } from '../runtime/executor.js';
 import { lowerGraph } from '../runtime/lower.js';
 import { assemble, type Program } from '../runtime/program.js';
@@ -95,7 +96,9 @@ export class TrainingStep {
   static async create(model: Module, options: TrainingStepOptions): Promise<TrainingStep> {
     const { graph, live, updates } = buildStep(model, options);
     const threads = usableThreads(options.threads ?? 1);
-    const { program, image } = assemble(lowerGraph(graph, { threads, live, updates }), { threads, macs: 0 });
+    const lowered = lowerGraph(graph, { threads, live, updates });
+    const loops = inBatchLoops(lowered, { images: options.input[0], threads });
+    const { program, image } = assemble(loops, { threads, macs: 0 });
     const executor = await Executor.create(program, fillFrom(program, image), { threads, relaxed: options.relaxed });
     return new TrainingStep(model, executor, options, live);
   }

@@ -4,6 +4,7 @@ import { gradients } from '../../src/graph/passes/gradients.js';
 import type { Graph, Value } from '../../src/graph/value.js';
 import { uniformStream } from '../../src/nn/random.js';
 import { sumTo } from '../../src/ops/reduce.js';
+import { inBatchLoops } from '../../src/runtime/batch-loops.js';
 import { Executor, fillFrom } from '../../src/runtime/executor.js';
 import { lowerGraph } from '../../src/runtime/lower.js';
 import { assemble, imageBytes } from '../../src/runtime/program.js';
@@ -73,6 +74,8 @@ export function merged(graphs: readonly TrainingGraph[]): TrainingGraph {
 export interface RunOptions {
   readonly threads?: number;
   readonly relaxed?: boolean;
+  /** Images of a batch that is worked on in blocks, as training steps are. */
+  readonly images?: number;
 }
 
 /**
@@ -81,9 +84,11 @@ export interface RunOptions {
  */
 export async function runTraining(
   { graph, live, inputs }: TrainingGraph,
-  { threads = 1, relaxed = true }: RunOptions = {},
+  { threads = 1, relaxed = true, images }: RunOptions = {},
 ): Promise<Record<string, Float32Array>> {
-  const { program, image } = assemble(lowerGraph(graph, { threads, live }), { threads, macs: 0 });
+  const lowered = lowerGraph(graph, { threads, live });
+  const calls = images === undefined ? lowered : inBatchLoops(lowered, { images, threads });
+  const { program, image } = assemble(calls, { threads, macs: 0 });
   const fill = (memory: WebAssembly.Memory) => {
     new Float32Array(memory.buffer, program.address + imageBytes(program)).fill(Number.NaN);
     fillFrom(program, image)(memory);

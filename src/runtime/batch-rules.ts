@@ -1,0 +1,194 @@
+import type { Arg, Place } from '../graph/lowering.js';
+import { Opcode } from '../kernels/opcodes.js';
+import { blocksOf } from '../ops/batch-blocks.js';
+import type { Call } from './lower.js';
+
+// Which kernels can work on a part of a batch: what of their arguments counts images, and how far what they read and write moves with them.
+
+/** An operand of which each block has its own part. */
+export interface Part {
+  /** The number of the argument that says where it is. */
+  readonly arg: number;
+  /** Floats of a block. */
+  readonly floats: number;
+  readonly writes: boolean;
+}
+
+/** A call as it is for one of `blocks` parts of the batch. */
+export interface BlockCall {
+  readonly call: Call;
+  readonly parts: readonly Part[];
+  /** The argument that is working memory, and its bytes for each thread. */
+  readonly scratch?: { readonly arg: number; readonly bytes: number };
+}
+
+interface Rule {
+  /** The most blocks that the call can be divided into; every divisor of them will do. */
+  blocks(a: readonly number[]): number;
+  /** Arguments that count something of which each block has its share. */
+  readonly counts: readonly number[];
+  /** Operands: where, floats of the whole batch, whether they are written. */
+  parts(a: readonly number[]): readonly (readonly [arg: number, floats: number, writes?: boolean])[];
+  readonly scratch?: readonly [arg: number, bytes: number];
+}
+
+/** Convolutions, whatever they compute: N, H, W, C, OH, OW stand in one order. */
+const convolutionBlocks = (a: readonly number[]) => {
+  const [n, h, w, , oh, ow] = a.slice(4, 10);
+  return commonBlocks(blocksOf(n, n * h * w), blocksOf(n, n * oh * ow));
+};
+const source = (a: readonly number[]) => a[4] * a[5] * a[6] * a[1];
+const result = (a: readonly number[], stride: number) => a[4] * a[8] * a[9] * a[stride];
+
+/** Kernels that take rows of pixels do not know of images: those that are whole blocks are found by their number. */
+const rowBlocks = (images: number) => (rows: number) => blocksOf(images, rows);
+
+export function commonBlocks(a: number, b: number): number {
+  return b === 0 ? a : commonBlocks(b, a % b);
+}
+
+/** Rules for a batch of `images`. */
+export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
+  const ofRows = rowBlocks(images);
+  return {
+    [Opcode.Conv]: {
+      blocks: convolutionBlocks,
+      counts: [4],
+      parts: (a) => [
+        [0, source(a)],
+        [2, result(a, 3), true],
+        [21, result(a, 22)],
+        [23, a[4] * a[24]],
+      ],
+      scratch: [27, 28],
+    },
+    [Opcode.Depthwise]: {
+      blocks: convolutionBlocks,
+      counts: [4],
+      parts: (a) => [
+        [0, source(a)],
+        [2, result(a, 3), true],
+        [19, result(a, 20)],
+      ],
+    },
+    [Opcode.DepthwiseInputGradient]: {
+      blocks: convolutionBlocks,
+      counts: [4],
+      parts: (a) => [
+        [0, source(a)],
+        [2, result(a, 3), true],
+        [17, result(a, 18)],
+      ],
+    },
+    [Opcode.ConvWeightGradient]: {
+      blocks: (a) => commonBlocks(convolutionBlocks(a), a[20]),
+      counts: [4, 20],
+      parts: (a) => [
+        [0, source(a)],
+        [2, result(a, 3)],
+        [19, a[20] * Math.ceil(a[10] / 4) * a[11] * a[12] * Math.ceil(a[7] / 8) * 32, true],
+      ],
+    },
+    [Opcode.DepthwiseWeightGradient]: {
+      blocks: (a) => commonBlocks(convolutionBlocks(a), a[19]),
+      counts: [4, 19],
+      parts: (a) => [
+        [0, source(a)],
+        [2, result(a, 3)],
+        [18, a[19] * Math.ceil(a[7] / 4) * a[10] * a[11] * 4, true],
+      ],
+      scratch: [20, 21],
+    },
+    [Opcode.Affine]: {
+      blocks: (a) => ofRows(a[4]),
+      counts: [4],
+      parts: (a) => [
+        [0, a[4] * a[1]],
+        [2, a[4] * a[3], true],
+      ],
+    },
+    [Opcode.BatchNormPair]: {
+      blocks: (a) => ofRows(a[6]),
+      counts: [6],
+      parts: (a) => [
+        [0, a[6] * a[1]],
+        [2, a[6] * a[3]],
+        [4, a[6] * a[5], true],
+      ],
+    },
+    [Opcode.BatchMoments]: {
+      blocks: (a) => a[6] / a[5],
+      counts: [6],
+      parts: (a) => [
+        [0, (a[6] / a[5]) * a[2] * a[1]],
+        [7, a[6] * 6 * a[8], true],
+      ],
+    },
+    [Opcode.BatchNormSums]: {
+      blocks: (a) => a[13] / a[12],
+      counts: [13],
+      parts: (a) => [
+        [0, (a[13] / a[12]) * a[4] * a[1]],
+        [2, (a[13] / a[12]) * a[4] * a[3]],
+        [10, a[13] * 4 * a[11], true],
+      ],
+    },
+    [Opcode.BatchNormPairSums]: {
+      blocks: (a) => a[17] / a[16],
+      counts: [17],
+      parts: (a) => [
+        [0, (a[17] / a[16]) * a[6] * a[1]],
+        [2, (a[17] / a[16]) * a[6] * a[3]],
+        [4, (a[17] / a[16]) * a[6] * a[5]],
+        [14, a[17] * 6 * a[15], true],
+      ],
+    },
+    [Opcode.BatchNormInputGradient]: {
+      blocks: (a) => ofRows(a[6]),
+      counts: [6],
+      parts: (a) => [
+        [0, a[6] * a[1]],
+        [2, a[6] * a[3]],
+        [4, a[6] * a[5], true],
+      ],
+    },
+    [Opcode.BatchNormPairInputGradient]: {
+      blocks: (a) => ofRows(a[10]),
+      counts: [10],
+      parts: (a) => [
+        [0, a[10] * a[1]],
+        [2, a[10] * a[3]],
+        [4, a[10] * a[5]],
+        [6, a[10] * a[7], true],
+        [8, a[10] * a[9], true],
+      ],
+    },
+  };
+}
+
+export const isPlace = (arg: Arg): arg is Place => typeof arg === 'object' && 'buffer' in arg;
+
+/** Numbers for a rule to count with; places and floats are none. */
+const numbersOf = (call: Call) => call.args.map((arg) => (typeof arg === 'number' ? arg : 0));
+
+/** How many blocks a call can be divided into: 1 where it cannot. */
+export function blocksOfCall(call: Call, rules: ReturnType<typeof batchRules>): number {
+  return rules[call.opcode]?.blocks(numbersOf(call)) ?? 1;
+}
+
+/** The operands of a call that move with the images, for `blocks` blocks of them. */
+export function blockCall(call: Call, blocks: number, rules: ReturnType<typeof batchRules>): BlockCall {
+  const rule = rules[call.opcode] as Rule;
+  const numbers = numbersOf(call);
+  const parts = rule
+    .parts(numbers)
+    .filter(([arg, floats]) => floats > 0 && isPlace(call.args[arg]))
+    .map(([arg, floats, writes = false]) => ({ arg, floats: floats / blocks, writes }));
+  const args = call.args.map((arg, i) => (rule.counts.includes(i) ? (arg as number) / blocks : arg));
+  const scratch = rule.scratch && isPlace(call.args[rule.scratch[0]]) ? rule.scratch : undefined;
+  return {
+    call: { ...call, args },
+    parts,
+    ...(scratch && { scratch: { arg: scratch[0], bytes: numbers[scratch[1]] } }),
+  };
+}
