@@ -1,3 +1,4 @@
+import { readAhead } from './ahead';
 import { arg } from './args';
 import { Activation, BinaryOperator } from './opcodes';
 import { first, last } from './share';
@@ -15,7 +16,9 @@ export function affine(p: usize, tid: i32, threads: i32): void {
   const channels = arg(p, 5);
   const end = last(rows, BLOCK, tid, threads);
   for (let row = first(rows, BLOCK, tid, threads); row < end; row += BLOCK) {
-    for (let c = 0; c < channels; c += 4) affineBlock(p, row, min(BLOCK, end - row), c);
+    const count = min(BLOCK, end - row);
+    readAhead(arg(p, 0), arg(p, 1), row, count);
+    for (let c = 0; c < channels; c += 4) affineBlock(p, row, count, c);
   }
 }
 

@@ -1,3 +1,4 @@
+import { readAhead, rowsAhead } from './ahead';
 import { arg, floatArg } from './args';
 import { first, last } from './share';
 import { accumulate, BLOCK, chunkRows, chunkStart, FEW, SOME } from './train-norm';
@@ -20,8 +21,12 @@ function least(relu: i32): v128 {
  */
 export function batchNormPair(p: usize, tid: i32, threads: i32): void {
   const end = last(arg(p, 6), BLOCK, tid, threads);
-  for (let row = first(arg(p, 6), BLOCK, tid, threads); row < end; row += BLOCK) {
-    for (let c = 0; c < arg(p, 7); c += 4) pairBlock(p, row, min(BLOCK, end - row), c);
+  const rows = rowsAhead(arg(p, 7));
+  for (let row = first(arg(p, 6), BLOCK, tid, threads); row < end; row += rows) {
+    const count = min(rows, end - row);
+    readAhead(arg(p, 0), arg(p, 1), row, count);
+    readAhead(arg(p, 2), arg(p, 3), row, count);
+    for (let c = 0; c < arg(p, 7); c += 4) pairBlock(p, row, count, c);
   }
 }
 
@@ -66,6 +71,8 @@ export function batchNormPairSums(p: usize, tid: i32, threads: i32): void {
     memory.fill(y, 0, padded * 3);
     for (let row = start; row < stop; row += SOME) {
       const some = min(SOME, stop - row);
+      readAhead(arg(p, 0), arg(p, 1), row, some);
+      readAhead(arg(p, 2), arg(p, 3), row, some);
       for (let c = 0; c < arg(p, 7); c += 4) pairSums(p, row, some, c, y + (<usize>c << 3), padded);
     }
   }
@@ -117,8 +124,13 @@ function pairSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usiz
  */
 export function batchNormPairInputGradient(p: usize, tid: i32, threads: i32): void {
   const end = last(arg(p, 10), BLOCK, tid, threads);
-  for (let row = first(arg(p, 10), BLOCK, tid, threads); row < end; row += BLOCK) {
-    for (let c = 0; c < arg(p, 11); c += 4) pairGradient(p, row, min(BLOCK, end - row), c);
+  const rows = rowsAhead(arg(p, 11));
+  for (let row = first(arg(p, 10), BLOCK, tid, threads); row < end; row += rows) {
+    const count = min(rows, end - row);
+    readAhead(arg(p, 0), arg(p, 1), row, count);
+    readAhead(arg(p, 2), arg(p, 3), row, count);
+    readAhead(arg(p, 4), arg(p, 5), row, count);
+    for (let c = 0; c < arg(p, 11); c += 4) pairGradient(p, row, count, c);
   }
 }
 

@@ -1,3 +1,4 @@
+import { readAhead, rowsAhead } from './ahead';
 import { arg, floatArg } from './args';
 import { first, last } from './share';
 import { madd, storeLanes } from './vector';
@@ -173,6 +174,7 @@ export function batchNormSums(p: usize, tid: i32, threads: i32): void {
     memory.fill(y, 0, padded << 1);
     for (let row = start; row < stop; row += SOME) {
       const some = min(SOME, stop - row);
+      readAhead(arg(p, 0), arg(p, 1), row, some);
       for (let c = 0; c < channels; c += 8) gradientSums(p, row, some, c, y + (<usize>c << 3), padded);
     }
   }
@@ -244,8 +246,11 @@ export function batchNormInputGradient(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 6);
   const channels = arg(p, 7);
   const end = last(rows, BLOCK, tid, threads);
-  for (let row = first(rows, BLOCK, tid, threads); row < end; row += BLOCK) {
-    const count = min(BLOCK, end - row);
+  const some = rowsAhead(channels);
+  for (let row = first(rows, BLOCK, tid, threads); row < end; row += some) {
+    const count = min(some, end - row);
+    readAhead(arg(p, 0), arg(p, 1), row, count);
+    readAhead(arg(p, 2), arg(p, 3), row, count);
     for (let c = 0; c < channels; c += 4) inputGradient(p, row, count, c);
   }
 }

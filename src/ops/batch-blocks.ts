@@ -1,7 +1,7 @@
 // How a batch is divided where it is worked on in parts: by its shape alone, so that sums do not depend on the number of threads.
 
 /** Rows of a block, at least: with fewer, kernels would begin too often. */
-const BLOCK_ROWS = 512;
+const BLOCK_ROWS = 256;
 
 /** Rows of a chunk, which is summed as one, at most. */
 const CHUNK_ROWS = 512;

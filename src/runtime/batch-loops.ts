@@ -1,6 +1,6 @@
 import type { Arg, Buffer, Place } from '../graph/lowering.js';
 import { Opcode } from '../kernels/opcodes.js';
-import { type BlockCall, batchRules, blockCall, blocksOfCall, commonBlocks, isPlace } from './batch-rules.js';
+import { ANY, type BlockCall, batchRules, blockCall, blocksOfCall, commonBlocks, isPlace } from './batch-rules.js';
 import type { Call, LoweredGraph } from './lower.js';
 import { ALIGNMENT } from './memory-plan.js';
 
@@ -94,7 +94,7 @@ class LoopBuilder {
   private readonly done: (Call | Loop)[] = [];
   private before: Call[] = [];
   private loop: Call[] = [];
-  private blocks = 0;
+  private blocks = ANY;
   private behind: Call[] = [];
   private inLoop = new Map<Buffer, Access>();
   private late = new Set<Buffer>();
@@ -138,7 +138,7 @@ class LoopBuilder {
 
   private flush(): void {
     this.done.push(...this.before);
-    if (this.loop.length > 1) this.done.push({ blocks: this.blocks, calls: this.loop });
+    if (this.loop.length > 1 && this.blocks !== ANY) this.done.push({ blocks: this.blocks, calls: this.loop });
     else this.done.push(...this.loop);
     this.done.push(...this.behind);
     this.before = [];
@@ -146,7 +146,7 @@ class LoopBuilder {
     this.behind = [];
     this.inLoop = new Map();
     this.late = new Set();
-    this.blocks = 0;
+    this.blocks = ANY;
   }
 }
 

@@ -23,10 +23,10 @@ export interface BlockCall {
 }
 
 interface Rule {
-  /** The most blocks that the call can be divided into; every divisor of them will do. */
+  /** The most blocks that the call can be divided into; every divisor of them will do. {@link ANY} that of others, 1 where it cannot be divided. */
   blocks(a: readonly number[]): number;
   /** Arguments that count something of which each block has its share. */
-  readonly counts: readonly number[];
+  readonly counts: readonly number[] | ((a: readonly number[]) => readonly number[]);
   /** Operands: where, floats of the whole batch, whether they are written. */
   parts(a: readonly number[]): readonly (readonly [arg: number, floats: number, writes?: boolean])[];
   readonly scratch?: readonly [arg: number, bytes: number];
@@ -40,8 +40,11 @@ const convolutionBlocks = (a: readonly number[]) => {
 const source = (a: readonly number[]) => a[4] * a[5] * a[6] * a[1];
 const result = (a: readonly number[], stride: number) => a[4] * a[8] * a[9] * a[stride];
 
-/** Kernels that take rows of pixels do not know of images: those that are whole blocks are found by their number. */
-const rowBlocks = (images: number) => (rows: number) => blocksOf(images, rows);
+/** As many blocks as its neighbours have. */
+export const ANY = 0;
+
+/** Elements of an image that are worth a kernel's beginning. */
+const FEWEST_ELEMENTS = 1024;
 
 export function commonBlocks(a: number, b: number): number {
   return b === 0 ? a : commonBlocks(b, a % b);
@@ -49,8 +52,57 @@ export function commonBlocks(a: number, b: number): number {
 
 /** Rules for a batch of `images`. */
 export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
-  const ofRows = rowBlocks(images);
+  // Kernels that take rows of pixels do not know of images; that their rows are those of the batch shows in what they have to do with others.
+  const ofRows = (rows: number) => blocksOf(images, rows);
+  const rowWise: Rule = {
+    blocks: (a) => ofRows(a[4]),
+    counts: [4],
+    parts: (a) => [
+      [0, a[4] * a[1]],
+      [2, a[4] * a[3], true],
+    ],
+  };
+  const ofElements = (elements: number) => (elements >= FEWEST_ELEMENTS ? ANY : 1);
   return {
+    [Opcode.Unary]: rowWise,
+    [Opcode.Copy]: rowWise,
+    [Opcode.Binary]: {
+      // One long row, or images with strides of their own.
+      blocks: (a) => {
+        const long = a[15] * a[16] * a[17] === 1 && a[18] % images === 0;
+        if (long) return ofElements(a[18] / images);
+        return a[15] === images && a[11] > 0 ? ofElements(a[16] * a[17] * a[18]) : 1;
+      },
+      counts: (a) => (a[15] > 1 ? [15] : [18]),
+      parts: (a) => [0, 5, 10].map((i) => [i, a[15] > 1 ? a[15] * a[i + 1] : a[18] * a[i + 4], i === 10]),
+    },
+    [Opcode.GlobalAveragePool]: {
+      blocks: (a) => blocksOf(a[4], a[4] * a[6]),
+      counts: [4],
+      parts: (a) => [
+        [0, a[4] * a[6] * a[1]],
+        [2, a[4] * a[3], true],
+      ],
+    },
+    [Opcode.SumTo]: {
+      // One sum for each image and channel.
+      blocks: (a) => (a[6] > 0 && a[7] === 0 && a[8] === 0 && a[9] > 0 ? blocksOf(a[10], a[10] * a[11] * a[12]) : 1),
+      counts: [10],
+      parts: (a) => [
+        [0, a[10] * a[11] * a[12] * a[1]],
+        [2, a[10] * a[11] * a[12] * a[3]],
+        [5, a[10] * a[6], true],
+      ],
+    },
+    [Opcode.ActivationGradient]: {
+      blocks: (a) => ofRows(a[6]),
+      counts: [6],
+      parts: (a) => [
+        [0, a[6] * a[1]],
+        [2, a[6] * a[3]],
+        [4, a[6] * a[5], true],
+      ],
+    },
     [Opcode.Conv]: {
       blocks: convolutionBlocks,
       counts: [4],
@@ -99,14 +151,7 @@ export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
       ],
       scratch: [20, 21],
     },
-    [Opcode.Affine]: {
-      blocks: (a) => ofRows(a[4]),
-      counts: [4],
-      parts: (a) => [
-        [0, a[4] * a[1]],
-        [2, a[4] * a[3], true],
-      ],
-    },
+    [Opcode.Affine]: rowWise,
     [Opcode.BatchNormPair]: {
       blocks: (a) => ofRows(a[6]),
       counts: [6],
@@ -184,7 +229,8 @@ export function blockCall(call: Call, blocks: number, rules: ReturnType<typeof b
     .parts(numbers)
     .filter(([arg, floats]) => floats > 0 && isPlace(call.args[arg]))
     .map(([arg, floats, writes = false]) => ({ arg, floats: floats / blocks, writes }));
-  const args = call.args.map((arg, i) => (rule.counts.includes(i) ? (arg as number) / blocks : arg));
+  const counts = typeof rule.counts === 'function' ? rule.counts(numbers) : rule.counts;
+  const args = call.args.map((arg, i) => (counts.includes(i) ? numbers[i] / blocks : arg));
   const scratch = rule.scratch && isPlace(call.args[rule.scratch[0]]) ? rule.scratch : undefined;
   return {
     call: { ...call, args },

@@ -1,0 +1,36 @@
+// Kernels that work on four channels of many rows at a time read a line of memory here and one there, which no processor foresees. Where rows
+// come from memory, they are therefore read once before, in their order: what follows finds them in the cache.
+
+/** Rows that are worked on together, and the fewest of them: more would not stay in the nearest cache, fewer would not be worth the parameters. */
+const MOST_ROWS: i32 = 128;
+const FEWEST_ROWS: i32 = 32;
+/** Floats of them, about. */
+const FLOATS: i32 = 4096;
+
+let seen: i32 = 0;
+
+/** How many rows of `channels` are worth reading ahead. */
+// @ts-expect-error: decorator
+@inline
+export function rowsAhead(channels: i32): i32 {
+  return min(MOST_ROWS, max(FEWEST_ROWS, FLOATS / channels));
+}
+
+/** Reads `rows` rows of `stride` floats from the one with the number `row` on. */
+// @ts-expect-error: decorator
+@inline
+export function readAhead(x: i32, stride: i32, row: i32, rows: i32): void {
+  sweep(<usize>x + <usize>(row * stride * 4), rows * stride * 4);
+}
+
+function sweep(x: usize, bytes: i32): void {
+  let v = f32x4.splat(0);
+  for (const end = x + <usize>bytes; x < end; x += 256) {
+    v = v128.or(v, v128.load(x));
+    v = v128.or(v, v128.load(x, 64));
+    v = v128.or(v, v128.load(x, 128));
+    v = v128.or(v, v128.load(x, 192));
+  }
+  // Otherwise nothing would need the loads.
+  seen = i32x4.extract_lane(v, 0);
+}
