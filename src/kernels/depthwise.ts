@@ -1,5 +1,6 @@
 import { arg } from './args';
-import { four3s1, four3s2, four5s1, four5s2, storeFour } from './depthwise-rows';
+import { edge3s1, edge3s2, four3s1, four3s2, storeFour } from './depthwise-rows';
+import { edge5s1, edge5s2, four5s1, four5s2 } from './depthwise-rows-5';
 import { Activation } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
@@ -49,27 +50,56 @@ function line(p: usize, row: i32, from: i32, to: i32): void {
   let y = <usize>arg(p, 2) + <usize>(row * outWidth * strideY);
   let r = <usize>arg(p, 19) + <usize>(row * outWidth * strideR);
   const reach = (kernelWidth - 1) * dilationX;
-  // Pixels inside go four at a time, those at the image's borders one by one.
+  // Pixels go four at a time, those at the image's borders and what is left over one by one where four reach too far outside.
+  const wide = ends(p, outWidth, width);
   for (let ox = 0; ox < outWidth; ) {
     const x0 = ox * strideX - arg(p, 15);
     const x = source + <usize>(x0 * pixel);
     // How many times four pixels from here on have all their columns inside.
     const inside = x0 < 0 ? 0 : min(outWidth - ox, (width - 1 - reach - x0 + strideX) / strideX) >> 2;
+    let count = 1;
     if (inside > 0) {
-      fours(p, x, y, r, ky0, ky1, from, to, inside);
-      ox += inside << 2;
-      y += (inside << 2) * strideY;
-      r += (inside << 2) * strideR;
+      fours(p, x, y, r, ky0, ky1, from, to, inside, 0, 0);
+      count = inside << 2;
+    } else if (wide) {
+      // The last four are those that end with the line: some of them are then computed twice.
+      const back = max(0, ox + 4 - outWidth);
+      const first = x0 - back * strideX;
+      const beyond = first + 3 * strideX + kernelWidth - width;
+      const at = x - <usize>(back * strideX * pixel);
+      fours(p, at, y - <usize>(back * strideY), r - <usize>(back * strideR), ky0, ky1, from, to, 1, max(0, -first), max(0, beyond));
+      count = 4 - back;
     } else {
       const kx0 = x0 >= 0 ? 0 : (dilationX - 1 - x0) / dilationX;
       const kx1 = min(kernelWidth, x0 >= width ? 0 : (width - x0 + dilationX - 1) / dilationX);
       one(p, x, y, r, ky0, ky1, kx0, kx1, from, to);
-      ox++;
-      y += strideY;
-      r += strideR;
     }
+    ox += count;
+    y += count * strideY;
+    r += count * strideR;
   }
   if (arg(p, 21) > Activation.Relu) activateLine(p, row, from, to);
+}
+
+/** Whether four pixels at either end of a line reach over the image's border by no more columns than `fours` can leave out. */
+function ends(p: usize, outWidth: i32, width: i32): bool {
+  const kernelWidth = arg(p, 11);
+  const most = kernelWidth >> 1;
+  const strideX = arg(p, 13);
+  const beyond = (outWidth - 1) * strideX - arg(p, 15) + kernelWidth - width;
+  if (isWritten(p) == 0 || outWidth < 4 || arg(p, 15) > most || beyond > most) return false;
+  // What lies there is read all the same, so it has to be memory.
+  const margin = <i64>most * arg(p, 1) * 4;
+  const end = <i64>arg(p, 0) + <i64>(arg(p, 4) * arg(p, 5) * width) * arg(p, 1) * 4;
+  return <i64>arg(p, 0) >= margin && end + margin + 16 <= <i64>memory.size() << 16;
+}
+
+/** The inner loop that is written for a kernel's width and stride, as twice the one and the other; 0 if there is none. */
+// @ts-expect-error: decorator
+@inline
+function isWritten(p: usize): i32 {
+  const width = arg(p, 11);
+  return arg(p, 17) == 1 && arg(p, 13) <= 2 && (width == 3 || width == 5) ? width * 2 + arg(p, 13) : 0;
 }
 
 /** The least output: the ReLU is part of the loops, any other activation follows behind them. */
@@ -122,8 +152,10 @@ function one(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, kx0: i3
   }
 }
 
-/** `count` times four neighbouring pixels inside the image. */
-function fours(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from: i32, to: i32, count: i32): void {
+/** `count` times four neighbouring pixels, of whose columns the first `left` and the last `right` lie outside of the image. */
+function fours(
+  p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from: i32, to: i32, count: i32, left: i32, right: i32,
+): void {
   const kernelWidth = arg(p, 11);
   const strideX = arg(p, 13);
   const pixel = <usize>arg(p, 1) << 2;
@@ -139,10 +171,17 @@ function fours(p: usize, x: usize, y: usize, r: usize, ky0: i32, ky1: i32, from:
   const low = least(p);
   const rows = ky1 - ky0;
   const skip = stepY - <usize>(3 * strideX + kernelWidth - 1) * pixel;
-  const shape = arg(p, 17) == 1 && strideX <= 2 ? kernelWidth * 2 + strideX : 0;
+  const shape = isWritten(p);
   x += at + <usize>ky0 * stepY;
   y += at;
   r += at;
+  if (left != 0 || right != 0) {
+    if (shape == 7) edge3s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    else if (shape == 8) edge3s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    else if (shape == 11) edge5s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    else edge5s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    return;
+  }
   for (; count > 0; count--) {
     if (shape == 7) four3s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
     else if (shape == 8) four3s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
