@@ -1,4 +1,5 @@
 import { arg } from './args';
+import { storeFour } from './depthwise-rows';
 import { first, last } from './share';
 import { madd, storeLanes } from './vector';
 
@@ -52,17 +53,25 @@ function inputRow(p: usize, row: i32): void {
   const stepR = <usize>arg(p, 18) << 2;
   let y = <usize>arg(p, 2) + <usize>(row * width) * stepY;
   let r = <usize>arg(p, 17) + <usize>(row * width) * stepR;
-  for (let x = 0; x < width; x++, y += stepY, r += stepR) {
+  // Every `strideX`th pixel was seen by the same taps, but for those at the line's ends: four of them go together.
+  const low = max(0, arg(p, 11) - 1 - arg(p, 15));
+  const high = min(width, outWidth * strideX - arg(p, 15));
+  for (let x = 0; x < width; ) {
     const ix = x + arg(p, 15);
+    const phase = x < low ? 0 : (x - low) % strideX;
+    const together = x >= low && x - phase + 4 * strideX <= high;
     const kx = firstTap(ix, strideX, outWidth);
     const countX = tapCount(ix, kx, strideX, arg(p, 11));
     const from = g + <usize>((ix - kx) / strideX) * pixel;
     const w = <usize>arg(p, 16) + (<usize>(ky * arg(p, 11) + kx + 1) << 4);
-    if (countY == 1 && countX == 1) one(p, from, w, y, r);
-    else if (countY == 1 && countX == 2) two(p, from, pixel, w, nextTapX, y, r);
-    else if (countY == 2 && countX == 1) two(p, from, line, w, nextTapY, y, r);
-    else if (countY == 2 && countX == 2) four(p, from, pixel, line, w, nextTapX, nextTapY, y, r);
-    else any(p, from, pixel, line, w, nextTapX, nextTapY, countX, countY, y, r);
+    if (together) {
+      four(p, from, pixel, line, w, nextTapX, nextTapY, countX, countY, y, <usize>strideX * stepY, r, <usize>strideX * stepR);
+    } else any(p, from, pixel, line, w, nextTapX, nextTapY, countX, countY, y, r);
+    // The last phase's first pixel is followed by pixels that are done.
+    const count = together && phase == strideX - 1 ? 3 * strideX + 1 : 1;
+    x += count;
+    y += <usize>count * stepY;
+    r += <usize>count * stepR;
   }
 }
 
@@ -73,38 +82,7 @@ function vectorBytes(p: usize): usize {
   return <usize>(arg(p, 10) * arg(p, 11) + 1) << 4;
 }
 
-function one(p: usize, g: usize, w: usize, y: usize, r: usize): void {
-  const next = vectorBytes(p);
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
-    storeLanes(y, madd(v128.load(g), v128.load(w), v128.load(r)), lanes);
-  }
-}
-
-function two(p: usize, g: usize, step: usize, w: usize, nextTap: usize, y: usize, r: usize): void {
-  const next = vectorBytes(p);
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
-    const c = madd(v128.load(g), v128.load(w), v128.load(r));
-    storeLanes(y, madd(v128.load(g - step), v128.load(w + nextTap), c), lanes);
-  }
-}
-
-function four(
-  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, y: usize, r: usize,
-): void {
-  const next = vectorBytes(p);
-  const before = g - line;
-  const below = w + nextTapY;
-  let at: usize = 0;
-  let v: usize = 0;
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, at += 16, v += next) {
-    let c = madd(v128.load(g + at), v128.load(w + v), v128.load(r + at));
-    c = madd(v128.load(g + at - pixel), v128.load(w + v + nextTapX), c);
-    c = madd(v128.load(before + at), v128.load(below + v), c);
-    c = madd(v128.load(before + at - pixel), v128.load(below + v + nextTapX), c);
-    storeLanes(y + at, c, lanes);
-  }
-}
-
+/** One pixel: `g` is the gradient that the first tap `w` met; the next taps met those before, `pixel` and `line` bytes apart. */
 function any(
   p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, countX: i32, countY: i32, y: usize, r: usize,
 ): void {
@@ -119,5 +97,33 @@ function any(
       for (let j = countX; j > 0; j--, q -= pixel, tap += nextTapX) c = madd(v128.load(q), v128.load(tap), c);
     }
     storeLanes(y, c, lanes);
+  }
+}
+
+/** Four pixels, `stepY` bytes apart, which met neighbouring gradients. */
+function four(
+  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, countX: i32, countY: i32, y: usize,
+  stepY: usize, r: usize, stepR: usize,
+): void {
+  const next = vectorBytes(p);
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+    let c0 = v128.load(r);
+    let c1 = v128.load(r + stepR);
+    let c2 = v128.load(r + (stepR << 1));
+    let c3 = v128.load(r + stepR * 3);
+    let row = g;
+    let tapRow = w;
+    for (let i = countY; i > 0; i--, row -= line, tapRow += nextTapY) {
+      let q = row;
+      let tap = tapRow;
+      for (let j = countX; j > 0; j--, q -= pixel, tap += nextTapX) {
+        const k = v128.load(tap);
+        c0 = madd(v128.load(q), k, c0);
+        c1 = madd(v128.load(q + pixel), k, c1);
+        c2 = madd(v128.load(q + (pixel << 1)), k, c2);
+        c3 = madd(v128.load(q + pixel * 3), k, c3);
+      }
+    }
+    storeFour(y, stepY, c0, c1, c2, c3, lanes);
   }
 }
