@@ -130,11 +130,17 @@ export function batchNormPairInputGradient(p: usize, tid: i32, threads: i32): vo
     readAhead(arg(p, 0), arg(p, 1), row, count);
     readAhead(arg(p, 2), arg(p, 3), row, count);
     readAhead(arg(p, 4), arg(p, 5), row, count);
-    for (let c = 0; c < arg(p, 11); c += 4) pairGradient(p, row, count, c);
+    for (let c = 0; c < arg(p, 11); c += 4) {
+      pairGradientA(p, row, count, c);
+      pairGradientB(p, row, count, c);
+    }
   }
 }
 
-function pairGradient(p: usize, row: i32, count: i32, c: i32): void {
+// In two passes: one alone would need more registers than there are.
+
+/** The gradient of a, and in place of that of b the gradient behind the activation. */
+function pairGradientA(p: usize, row: i32, count: i32, c: i32): void {
   const at = <usize>c << 2;
   const line = <usize>arg(p, 11) << 2;
   const strideA = <usize>arg(p, 1) << 2;
@@ -144,40 +150,72 @@ function pairGradient(p: usize, row: i32, count: i32, c: i32): void {
   const strideDB = <usize>arg(p, 9) << 2;
   const affineA = <usize>arg(p, 13) + at;
   const affineB = <usize>arg(p, 15) + at;
-  const sums = <usize>arg(p, 17) + at;
-  const meanA = v128.load(<usize>arg(p, 12) + at);
-  const meanB = v128.load(<usize>arg(p, 14) + at);
-  const scaleA = v128.load(affineA);
+  const mean = v128.load(<usize>arg(p, 12) + at);
+  const scale = v128.load(affineA);
   const scaleB = v128.load(affineB);
   const shift = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
   const low = least(arg(p, 16));
-  // scale * (g - sum - (x - mean) * inverse * product), as two multiply-adds.
-  const share = f32x4.splat(floatArg(p, 18));
-  const sum = f32x4.mul(v128.load(sums), share);
-  const productA = f32x4.mul(v128.load(sums + line), share);
-  const productB = f32x4.mul(v128.load(sums + (line << 1)), share);
-  const slopeA = f32x4.neg(f32x4.mul(scaleA, f32x4.mul(v128.load(affineA + (line << 1)), productA)));
-  const slopeB = f32x4.neg(f32x4.mul(scaleB, f32x4.mul(v128.load(affineB + (line << 1)), productB)));
-  const constantA = f32x4.neg(f32x4.mul(scaleA, sum));
-  const constantB = f32x4.neg(f32x4.mul(scaleB, sum));
+  const slope = slopeOf(p, affineA, 1, at);
+  const constant = constantOf(p, scale, at);
   const lanes = arg(p, 11) - c;
   let a = <usize>arg(p, 0) + <usize>row * strideA + at;
   let b = <usize>arg(p, 2) + <usize>row * strideB + at;
   let g = <usize>arg(p, 4) + <usize>row * strideG + at;
   let da = <usize>arg(p, 6) + <usize>row * strideDA + at;
   let db = <usize>arg(p, 8) + <usize>row * strideDB + at;
+  if (lanes < 4) {
+    for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
+      const v = v128.load(a);
+      const d = v128.and(v128.load(g), f32x4.gt(madd(v128.load(b), scaleB, madd(v, scale, shift)), low));
+      storeLanes(da, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)), lanes);
+      storeLanes(db, d, lanes);
+    }
+    return;
+  }
   for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
     const v = v128.load(a);
-    const w = v128.load(b);
-    const d = v128.and(v128.load(g), f32x4.gt(madd(w, scaleB, madd(v, scaleA, shift)), low));
-    const ga = madd(slopeA, f32x4.sub(v, meanA), madd(scaleA, d, constantA));
-    const gb = madd(slopeB, f32x4.sub(w, meanB), madd(scaleB, d, constantB));
-    if (lanes < 4) {
-      storeLanes(da, ga, lanes);
-      storeLanes(db, gb, lanes);
-    } else {
-      v128.store(da, ga);
-      v128.store(db, gb);
-    }
+    const d = v128.and(v128.load(g), f32x4.gt(madd(v128.load(b), scaleB, madd(v, scale, shift)), low));
+    v128.store(db, d);
+    v128.store(da, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)));
   }
+}
+
+/** The gradient of b from what stands in its place. */
+function pairGradientB(p: usize, row: i32, count: i32, c: i32): void {
+  const at = <usize>c << 2;
+  const strideB = <usize>arg(p, 3) << 2;
+  const strideDB = <usize>arg(p, 9) << 2;
+  const affine = <usize>arg(p, 15) + at;
+  const mean = v128.load(<usize>arg(p, 14) + at);
+  const scale = v128.load(affine);
+  const slope = slopeOf(p, affine, 2, at);
+  const constant = constantOf(p, scale, at);
+  const lanes = arg(p, 11) - c;
+  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
+  let db = <usize>arg(p, 8) + <usize>row * strideDB + at;
+  if (lanes < 4) {
+    for (; count > 0; count--, b += strideB, db += strideDB) {
+      storeLanes(db, madd(slope, f32x4.sub(v128.load(b), mean), madd(scale, v128.load(db), constant)), lanes);
+    }
+    return;
+  }
+  for (; count > 0; count--, b += strideB, db += strideDB) {
+    v128.store(db, madd(slope, f32x4.sub(v128.load(b), mean), madd(scale, v128.load(db), constant)));
+  }
+}
+
+// scale * (g - sum - (x - mean) * inverse * product), as two multiply-adds: slope * (x - mean) + (scale * g + constant).
+
+// @ts-expect-error: decorator
+@inline
+function slopeOf(p: usize, affine: usize, part: usize, at: usize): v128 {
+  const line = <usize>arg(p, 11) << 2;
+  const product = f32x4.mul(v128.load(<usize>arg(p, 17) + line * part + at), f32x4.splat(floatArg(p, 18)));
+  return f32x4.neg(f32x4.mul(v128.load(affine), f32x4.mul(v128.load(affine + (line << 1)), product)));
+}
+
+// @ts-expect-error: decorator
+@inline
+function constantOf(p: usize, scale: v128, at: usize): v128 {
+  return f32x4.neg(f32x4.mul(scale, f32x4.mul(v128.load(<usize>arg(p, 17) + at), f32x4.splat(floatArg(p, 18)))));
 }
