@@ -34,7 +34,7 @@ async function finetune(io: Io, data: string | undefined, options: FinetuneOptio
   // Over a file of settings, under `--set`, which stands in the last.
   const withTuning = asked.toSpliced(-1, 0, ...(Object.keys(tuning).length > 0 ? [{ finetune: tuning }] : []));
   const weights = weightsIn(withTuning) ?? SHIPPED_WEIGHTS;
-  const config = await configOf(withTuning, recipe, async () => ({
+  const config = await configOf(io, withTuning, recipe, async () => ({
     ...settingsOf(await readTrainable(weights, options.model && entryFor(options.model).name)),
     finetune: { weights },
   }));

@@ -11,7 +11,7 @@ import {
 
 async function trainOn(io: Io, data: string | undefined, options: TrainingOptions): Promise<number> {
   const asked = await settingsOfOptions(data, options);
-  const config = await configOf(asked, options.recipe, async () => ({}));
+  const config = await configOf(io, asked, options.recipe, async () => ({}));
   if (config.data === null) throw new UsageError('name the folder or tar file with the pictures');
   return runTraining(io, config, options);
 }

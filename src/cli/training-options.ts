@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readBytes } from '../data/files.js';
+import { printable } from '../formats/text.js';
 import { withPath } from '../formats/with-path.js';
 import { readTrainingCheckpoint } from '../train/checkpoint.js';
 import type { TrainConfig } from '../train/config.js';
@@ -98,6 +99,7 @@ async function configFile(path: string): Promise<Json> {
  * now in any case.
  */
 export async function configOf(
+  io: Io,
   asked: readonly Json[],
   recipe: string | undefined,
   base: () => Promise<Json>,
@@ -111,6 +113,7 @@ export async function configOf(
       const plain = asked.map(({ recipe: _, ...settings }) => settings);
       return checkConfig(plain.reduce<Json>(mergeSettings, checkpoint.progress.config));
     }
+    io.err.write(`${printable(output, 200)}: there is no checkpoint yet; the training begins anew\n`);
   }
   return resolveConfig([machineSettings(), await base(), ...asked], recipe);
 }

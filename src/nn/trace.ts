@@ -1,5 +1,7 @@
+import { printable } from '../formats/text.js';
 import { input } from '../graph/leaves.js';
 import type { Graph, Value } from '../graph/value.js';
+import { GhostkitError } from '../tensor/error.js';
 import type { Shape } from '../tensor/tensor.js';
 import { Module } from './module.js';
 
@@ -27,8 +29,15 @@ export interface TraceOptions {
   readonly features?: boolean;
 }
 
-/** The graph of a module for one input shape: input `image`, output `logits` (and the stages, with `features`). */
+/**
+ * The graph of a module for one input shape: input `image`, output `logits` (and the stages, with `features`).
+ *
+ * @throws GhostkitError for a shape that is none.
+ */
 export function trace(model: Module, { input: shape, features = false }: TraceOptions): Graph {
+  const size = (length: unknown) => Number.isInteger(length) && (length as number) > 0;
+  if (!Array.isArray(shape) || !shape.every(size))
+    throw new GhostkitError(`input: the shape of the pictures, [N,C,H,W], got ${printable(String(shape), 60)}`);
   model.nameParameters();
   const image = input('image', shape);
   const outputs = features && model instanceof Classifier ? model.stages(image) : { logits: model.forward(image) };

@@ -56,6 +56,7 @@ export interface TrainResult {
  */
 export async function train(config: TrainConfig, options: TrainOptions = {}): Promise<TrainResult> {
   const data = options.data ?? (await openTrainingData(config));
+  if (data.val.length === 0) throw new GhostkitError('there are no pictures for validation');
   const folder = new RunFolder(config.output);
   const checkpoint = await readTrainingCheckpoint(folder.last);
   if (checkpoint && !config.resume) {

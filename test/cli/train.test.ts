@@ -189,6 +189,15 @@ describe('bad input', () => {
     expect(existsSync(at('explodes', 'best.safetensors'))).toBe(false);
   });
 
+  it('says so when there is nothing to resume', async () => {
+    const args = ['train', at('few'), '-o', at('anew'), ...TINY, '--batch', '4', '--epochs', '1', '--resume'];
+    const { code, err } = await run(...args, '--set', 'schedule.warmupEpochs=0');
+    expect({ code, err }).toEqual({
+      code: 0,
+      err: `${at('anew')}: there is no checkpoint yet; the training begins anew\n`,
+    });
+  });
+
   it('a checkpoint that is none', async () => {
     await mkdir(at('alien'));
     await writeFile(at('alien', 'last.safetensors'), 'something');

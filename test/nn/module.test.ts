@@ -11,6 +11,15 @@ const network = () =>
   sequential(conv2d(3, 4, 3, { bias: true }), false, batchNorm(4), new ReLU(), sequential(conv2d(4, 2, 1)));
 
 describe('a module', () => {
+  it.each([undefined, [1, 3, 0, 32], [1, 3, 32.5, 32], 'image', [1, 3, '32', 32]])(
+    'is not traced for the shape %j',
+    (input) => {
+      expect(() => trace(network(), { input: input as unknown as number[] })).toThrow(
+        /^input: the shape of the pictures, \[N,C,H,W\], got/,
+      );
+    },
+  );
+
   it('has PyTorch’s names, in order, and none for what is absent', () => {
     expect([...network().stateShapes()]).toEqual([
       ['0.weight', [4, 3, 3, 3]],

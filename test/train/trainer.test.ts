@@ -171,6 +171,13 @@ describe('train', () => {
     expect([...a].some(([name, { data: values }]) => c.get(name)?.data.some((v, i) => v !== values[i]))).toBe(true);
   });
 
+  it('wants pictures for validation', async () => {
+    const none = new MemoryDataset(data.train.classes, []);
+    await expect(train(configFor('none', {}), { data: { ...data, val: none } })).rejects.toThrow(
+      /^there are no pictures for validation$/,
+    );
+  });
+
   it('refuses a checkpoint of other classes or settings', async () => {
     const config = configFor('memory', { stemStride: 1, resume: true });
     const renamed = new MemoryDataset(['red', 'green'], [{ image: plain(32, 32, [0, 0, 0]), label: 0 }]);
