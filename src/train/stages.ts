@@ -46,13 +46,32 @@ export function layerRates(model: Network, decay: number): (name: string) => num
   return (name) => (isHead(name) ? 1 : decay ** (depth.get(partOf(name)) ?? 0));
 }
 
-/** What is trained when. Throws a {@link GhostkitError} for settings that contradict each other. */
-export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: number): Stage[] {
-  const { epochs, optimizer, schedule, clipNorm, emaDecay, finetune, accumulate, threads } = config;
+/** Throws for settings by which a part of the training would have nothing to do. */
+function checkParts({ epochs, finetune, progressive, accumulate }: TrainConfig, stepsPerEpoch: number): void {
   const headEpochs = finetune?.headEpochs ?? 0;
   if (headEpochs >= epochs) {
     throw new GhostkitError(`finetune.headEpochs: ${headEpochs} of ${epochs} epochs leave none for the whole network`);
   }
+  const last = progressive?.at(-1)?.until ?? 0;
+  if (last >= epochs) {
+    throw new GhostkitError(`progressive: smaller pictures until epoch ${last} of ${epochs} leave none for inputSize`);
+  }
+  const parts = [
+    { what: 'all', steps: (epochs - headEpochs) * stepsPerEpoch },
+    ...(headEpochs > 0 ? [{ what: 'the head', steps: headEpochs * stepsPerEpoch }] : []),
+  ];
+  const short = parts.find(({ steps }) => steps < accumulate);
+  if (short) {
+    const where = headEpochs > 0 ? ` of the part that trains ${short.what}` : '';
+    throw new GhostkitError(`accumulate: the ${short.steps} steps${where} are too few for one update of ${accumulate}`);
+  }
+}
+
+/** What is trained when. Throws a {@link GhostkitError} for settings that contradict each other. */
+export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: number): Stage[] {
+  checkParts(config, stepsPerEpoch);
+  const { epochs, optimizer, schedule, clipNorm, emaDecay, finetune, accumulate, threads } = config;
+  const headEpochs = finetune?.headEpochs ?? 0;
   const common = {
     optimizer: optimizerOf(config),
     decays: (_: string, shape: readonly number[]) => optimizer.decayNormAndBias || shape.length > 1,
@@ -74,18 +93,6 @@ export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: num
     },
     rate: learningRate(optimizer.lr, schedule, { epochs: rest, stepsPerEpoch }),
   };
-  const { progressive } = config;
-  const last = progressive?.at(-1)?.until ?? 0;
-  if (last >= epochs) {
-    throw new GhostkitError(`progressive: smaller pictures until epoch ${last} of ${epochs} leave none for inputSize`);
-  }
-  const enough = ({ name, from, to }: Stage) => {
-    const steps = (to - from) * stepsPerEpoch;
-    if (steps >= accumulate) return;
-    const where = finetune && headEpochs > 0 ? ` of the part that trains ${name === 'head' ? 'the head' : 'all'}` : '';
-    throw new GhostkitError(`accumulate: the ${steps} steps${where} are too few for one update of ${accumulate}`);
-  };
-  enough(all);
   if (!finetune || headEpochs === 0) return [all];
   const head: Stage = {
     name: 'head',
@@ -99,6 +106,5 @@ export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: num
       { epochs: headEpochs, stepsPerEpoch },
     ),
   };
-  enough(head);
   return [head, all];
 }
