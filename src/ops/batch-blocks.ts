@@ -9,10 +9,10 @@ const CHUNK_ROWS = 512;
 const FEWEST_CHUNKS = 4;
 const FEWEST_ROWS = 64;
 
-/** How many blocks of equally many images `rows` rows of `images` images are divided into. */
-export function blocksOf(images: number, rows: number): number {
+/** How many blocks of equally many images, of at least `least` rows, `rows` rows of `images` images are divided into. */
+export function blocksOf(images: number, rows: number, least = BLOCK_ROWS): number {
   let blocks = images;
-  while (blocks > 1 && (images % blocks !== 0 || rows / blocks < BLOCK_ROWS)) blocks--;
+  while (blocks > 1 && (images % blocks !== 0 || rows / blocks < Math.max(least, BLOCK_ROWS))) blocks--;
   return blocks;
 }
 

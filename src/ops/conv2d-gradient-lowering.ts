@@ -20,8 +20,8 @@ export function lowerWeightGradient(value: Value<ConvGradientAttrs>, to: Lowerin
   const g = to.view(gradient);
   const y = to.view(value);
   const window = [...stride, padding[0], padding[1], ...dilation];
-  // A block's sums are taken together: the sums may be large, and each chunk has its own.
-  const chunks = blocksOf(n, n * oh * ow);
+  // Every chunk has sums of its own: they are not to be more than what is summed.
+  const chunks = blocksOf(n, n * oh * ow, (outputs * channels * taps) / (outputs + channels * groups));
   if (isDepthwise(value.shape, groups)) {
     const partial = { buffer: to.temporary(chunks * Math.ceil(outputs / 4) * taps * 4), offset: 0 };
     const geometry = [n, h, w, outputs, oh, ow, kernelHeight, kernelWidth, ...window];
