@@ -17,22 +17,15 @@ export interface BatchOptions {
   readonly threads: number;
 }
 
+/** The same program with loops over blocks of images where there can be any; what it computes is the same, bit for bit. */
 export function inBatchLoops(lowered: LoweredGraph, { images, threads }: BatchOptions): LoweredGraph {
   const rules = batchRules(images);
   const builder = new LoopBuilder(rules);
   for (const call of sumsEarly(lowered.calls.slice(0, lowered.computing), rules)) builder.add(call);
   const steps = [...builder.finish(), ...lowered.calls.slice(lowered.computing)];
-  const inside = new Map<Buffer, Loop | undefined>();
-  const use = (buffer: Buffer, by: Loop | undefined) =>
-    inside.set(buffer, !inside.has(buffer) || inside.get(buffer) === by ? by : undefined);
-  for (const { place } of [...lowered.inputs, ...lowered.outputs, ...lowered.state]) use(place.buffer, undefined);
-  for (const step of steps) {
-    const calls = 'blocks' in step ? step.calls : [step];
-    for (const { args } of calls)
-      for (const arg of args) if (isPlace(arg)) use(arg.buffer, 'blocks' in step ? step : undefined);
-  }
+  const users = onlyUsers(lowered, steps);
   const calls = steps.map((step) =>
-    'blocks' in step ? encodeLoop(step, threads, rules, (buffer) => inside.get(buffer) === step) : step,
+    isLoop(step) ? encodeLoop(step, threads, rules, (buffer) => users.get(buffer) === step) : step,
   );
   return { ...lowered, calls, computing: calls.length - (lowered.calls.length - lowered.computing) };
 }
@@ -43,6 +36,22 @@ type Rules = ReturnType<typeof batchRules>;
 interface Loop {
   readonly blocks: number;
   readonly calls: readonly Call[];
+}
+
+const isLoop = (step: Call | Loop): step is Loop => 'blocks' in step;
+
+/** For every buffer the loop that alone uses it, if there is one. */
+function onlyUsers({ inputs, outputs, state }: LoweredGraph, steps: readonly (Call | Loop)[]) {
+  const users = new Map<Buffer, Loop | undefined>();
+  const use = (buffer: Buffer, by: Loop | undefined) =>
+    users.set(buffer, !users.has(buffer) || users.get(buffer) === by ? by : undefined);
+  for (const { place } of [...inputs, ...outputs, ...state]) use(place.buffer, undefined);
+  for (const step of steps) {
+    for (const { args } of isLoop(step) ? step.calls : [step]) {
+      for (const arg of args) if (isPlace(arg)) use(arg.buffer, isLoop(step) ? step : undefined);
+    }
+  }
+  return users;
 }
 
 const SUMS: ReadonlySet<Opcode> = new Set([
