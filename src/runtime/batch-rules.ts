@@ -50,22 +50,47 @@ export function commonBlocks(a: number, b: number): number {
   return b === 0 ? a : commonBlocks(b, a % b);
 }
 
+type Floats = (a: readonly number[]) => number;
+
+/** A convolution with further operands. */
+const convolution = (others: readonly (readonly [arg: number, floats: Floats])[]): Rule => ({
+  blocks: convolutionBlocks,
+  counts: [4],
+  parts: (a) => [[0, source(a)], [2, result(a, 3), true], ...others.map(([arg, floats]) => [arg, floats(a)] as const)],
+});
+
+/** Sums over rows, chunk by chunk: where the rows of a block, its chunks and all chunks are told, what is summed, and the partial sums. */
+const chunkSums = (
+  { rows, perBlock, chunks }: Readonly<Record<'rows' | 'perBlock' | 'chunks', number>>,
+  reads: readonly number[],
+  partial: number,
+  floats: Floats,
+): Rule => ({
+  blocks: (a) => a[chunks] / a[perBlock],
+  counts: [chunks],
+  parts: (a) => [
+    ...reads.map((i) => [i, (a[chunks] / a[perBlock]) * a[rows] * a[i + 1]] as const),
+    [partial, a[chunks] * floats(a), true],
+  ],
+});
+
 /** Rules for a batch of `images`. */
 export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
   // Kernels that take rows of pixels do not know of images; that their rows are those of the batch shows in what they have to do with others.
   const ofRows = (rows: number) => blocksOf(images, rows);
-  const rowWise: Rule = {
-    blocks: (a) => ofRows(a[4]),
-    counts: [4],
+  /** `count` rows; operands stand before their row strides. */
+  const rowKernel = (count: number, reads: readonly number[], writes: readonly number[]): Rule => ({
+    blocks: (a) => ofRows(a[count]),
+    counts: [count],
     parts: (a) => [
-      [0, a[4] * a[1]],
-      [2, a[4] * a[3], true],
+      ...reads.map((i) => [i, a[count] * a[i + 1]] as const),
+      ...writes.map((i) => [i, a[count] * a[i + 1], true] as const),
     ],
-  };
+  });
   const ofElements = (elements: number) => (elements >= FEWEST_ELEMENTS ? ANY : 1);
   return {
-    [Opcode.Unary]: rowWise,
-    [Opcode.Copy]: rowWise,
+    [Opcode.Unary]: rowKernel(4, [0], [2]),
+    [Opcode.Copy]: rowKernel(4, [0], [2]),
     [Opcode.Binary]: {
       // One long row, or images with strides of their own.
       blocks: (a) => {
@@ -94,44 +119,16 @@ export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
         [5, a[10] * a[6], true],
       ],
     },
-    [Opcode.ActivationGradient]: {
-      blocks: (a) => ofRows(a[6]),
-      counts: [6],
-      parts: (a) => [
-        [0, a[6] * a[1]],
-        [2, a[6] * a[3]],
-        [4, a[6] * a[5], true],
-      ],
-    },
+    [Opcode.ActivationGradient]: rowKernel(6, [0, 2], [4]),
     [Opcode.Conv]: {
-      blocks: convolutionBlocks,
-      counts: [4],
-      parts: (a) => [
-        [0, source(a)],
-        [2, result(a, 3), true],
-        [21, result(a, 22)],
-        [23, a[4] * a[24]],
-      ],
+      ...convolution([
+        [21, (a) => result(a, 22)],
+        [23, (a) => a[4] * a[24]],
+      ]),
       scratch: [27, 28],
     },
-    [Opcode.Depthwise]: {
-      blocks: convolutionBlocks,
-      counts: [4],
-      parts: (a) => [
-        [0, source(a)],
-        [2, result(a, 3), true],
-        [19, result(a, 20)],
-      ],
-    },
-    [Opcode.DepthwiseInputGradient]: {
-      blocks: convolutionBlocks,
-      counts: [4],
-      parts: (a) => [
-        [0, source(a)],
-        [2, result(a, 3), true],
-        [17, result(a, 18)],
-      ],
-    },
+    [Opcode.Depthwise]: convolution([[19, (a) => result(a, 20)]]),
+    [Opcode.DepthwiseInputGradient]: convolution([[17, (a) => result(a, 18)]]),
     [Opcode.ConvWeightGradient]: {
       blocks: (a) => commonBlocks(convolutionBlocks(a), a[20]),
       counts: [4, 20],
@@ -151,63 +148,13 @@ export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
       ],
       scratch: [20, 21],
     },
-    [Opcode.Affine]: rowWise,
-    [Opcode.BatchNormPair]: {
-      blocks: (a) => ofRows(a[6]),
-      counts: [6],
-      parts: (a) => [
-        [0, a[6] * a[1]],
-        [2, a[6] * a[3]],
-        [4, a[6] * a[5], true],
-      ],
-    },
-    [Opcode.BatchMoments]: {
-      blocks: (a) => a[6] / a[5],
-      counts: [6],
-      parts: (a) => [
-        [0, (a[6] / a[5]) * a[2] * a[1]],
-        [7, a[6] * 6 * a[8], true],
-      ],
-    },
-    [Opcode.BatchNormSums]: {
-      blocks: (a) => a[13] / a[12],
-      counts: [13],
-      parts: (a) => [
-        [0, (a[13] / a[12]) * a[4] * a[1]],
-        [2, (a[13] / a[12]) * a[4] * a[3]],
-        [10, a[13] * 4 * a[11], true],
-      ],
-    },
-    [Opcode.BatchNormPairSums]: {
-      blocks: (a) => a[17] / a[16],
-      counts: [17],
-      parts: (a) => [
-        [0, (a[17] / a[16]) * a[6] * a[1]],
-        [2, (a[17] / a[16]) * a[6] * a[3]],
-        [4, (a[17] / a[16]) * a[6] * a[5]],
-        [14, a[17] * 6 * a[15], true],
-      ],
-    },
-    [Opcode.BatchNormInputGradient]: {
-      blocks: (a) => ofRows(a[6]),
-      counts: [6],
-      parts: (a) => [
-        [0, a[6] * a[1]],
-        [2, a[6] * a[3]],
-        [4, a[6] * a[5], true],
-      ],
-    },
-    [Opcode.BatchNormPairInputGradient]: {
-      blocks: (a) => ofRows(a[10]),
-      counts: [10],
-      parts: (a) => [
-        [0, a[10] * a[1]],
-        [2, a[10] * a[3]],
-        [4, a[10] * a[5]],
-        [6, a[10] * a[7], true],
-        [8, a[10] * a[9], true],
-      ],
-    },
+    [Opcode.Affine]: rowKernel(4, [0], [2]),
+    [Opcode.BatchNormPair]: rowKernel(6, [0, 2], [4]),
+    [Opcode.BatchMoments]: chunkSums({ rows: 2, perBlock: 5, chunks: 6 }, [0], 7, (a) => 6 * a[8]),
+    [Opcode.BatchNormSums]: chunkSums({ rows: 4, perBlock: 12, chunks: 13 }, [0, 2], 10, (a) => 4 * a[11]),
+    [Opcode.BatchNormPairSums]: chunkSums({ rows: 6, perBlock: 16, chunks: 17 }, [0, 2, 4], 14, (a) => 6 * a[15]),
+    [Opcode.BatchNormInputGradient]: rowKernel(6, [0, 2], [4]),
+    [Opcode.BatchNormPairInputGradient]: rowKernel(10, [0, 2, 4], [6, 8]),
   };
 }
 
