@@ -16,21 +16,23 @@ export function rowsAhead(channels: i32): i32 {
   return min(MOST_ROWS, max(FEWEST_ROWS, FLOATS / channels));
 }
 
-/** Reads `rows` rows of `stride` floats from the one with the number `row` on. */
+/** Reads `rows` rows of `stride` floats from the one with the number `row` on, up to the start of the last: behind it there may be no memory. */
 // @ts-expect-error: decorator
 @inline
 export function readAhead(x: i32, stride: i32, row: i32, rows: i32): void {
-  sweep(<usize>x + <usize>(row * stride * 4), rows * stride * 4);
+  sweep(<usize>x + <usize>(row * stride * 4), <usize>((rows - 1) * stride * 4));
 }
 
-function sweep(x: usize, bytes: i32): void {
-  let v = f32x4.splat(0);
-  for (const end = x + <usize>bytes; x < end; x += 256) {
+function sweep(x: usize, bytes: usize): void {
+  const end = x + bytes;
+  let v = v128.load(x);
+  for (; x + 192 <= end; x += 256) {
     v = v128.or(v, v128.load(x));
     v = v128.or(v, v128.load(x, 64));
     v = v128.or(v, v128.load(x, 128));
     v = v128.or(v, v128.load(x, 192));
   }
+  for (; x <= end; x += 64) v = v128.or(v, v128.load(x));
   // Otherwise nothing would need the loads.
   seen = i32x4.extract_lane(v, 0);
 }

@@ -65,7 +65,7 @@ const SUMS: ReadonlySet<Opcode> = new Set([
 function sumsEarly(calls: readonly Call[], rules: Rules): readonly Call[] {
   const writtenAt = new Map<Buffer, number>();
   const placed = calls.map((call, i) => {
-    const touched = accesses(call, 1, rules);
+    const touched = accesses(call, rules);
     const at = SUMS.has(call.opcode) ? Math.max(0, ...touched.map(({ buffer }) => writtenAt.get(buffer) ?? 0)) : i;
     for (const { buffer, writes } of touched) if (writes) writtenAt.set(buffer, at);
     return { call, at };
@@ -81,13 +81,13 @@ interface Access {
   readonly whole?: number;
 }
 
-function accesses(call: Call, blocks: number, rules: Rules): Access[] {
+function accesses(call: Call, rules: Rules): Access[] {
   const places = call.args.flatMap((arg, i) => (isPlace(arg) && !arg.buffer.data ? [{ i, buffer: arg.buffer }] : []));
   if (!rules[call.opcode]) return places.map(({ buffer }) => ({ buffer, writes: true }));
-  const { parts } = blockCall(call, blocks, rules);
+  const { parts } = blockCall(call, 1, rules);
   return places.map(({ i, buffer }) => {
     const part = parts.find(({ arg }) => arg === i);
-    return { buffer, writes: part?.writes ?? false, whole: part && part.floats * blocks };
+    return { buffer, writes: part?.writes ?? false, whole: part?.floats };
   });
 }
 
@@ -112,7 +112,7 @@ class LoopBuilder {
 
   add(call: Call): void {
     const blocks = blocksOfCall(call, this.rules);
-    const touched = accesses(call, 1, this.rules);
+    const touched = accesses(call, this.rules);
     if (blocks === 1) {
       if (touched.some(({ buffer }) => this.late.has(buffer) || this.inLoop.has(buffer))) {
         this.behind.push(call);
