@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launchChromiumWithCache } from '../../scripts/lib/chromium.mjs';
+import { launchChromiumWithCache, versionOf } from '../../scripts/lib/chromium.mjs';
 import { bundle, openSite, requireBrowser, writeNetwork } from '../lib/browser.mjs';
 import { networkFor } from '../lib/ghostkit.mjs';
 import { machine, median, rounded } from '../lib/measure.mjs';
@@ -14,7 +14,7 @@ const MODELS = {
 };
 
 /**
- * Every runtime in a page that asks for what it will need as early as it can. `place`: where the network runs. `visit`: the first, on which the browser
+ * Every runtime in a page that asks for what it will need as early as it can, with its script in it. `place`: where the network runs. `visit`: the first, on which the browser
  * has the files and no compiled code, or another after one of some seconds, from which it has kept the code that it found worth keeping.
  */
 const ghostkit = (precision, place, visit = 'first') => ({
@@ -50,14 +50,15 @@ export const titleOf = ({ runtime, precision, place, visit }) =>
 /** Rounds that are not counted: the browser's cache fills. */
 const WARM_UP = 3;
 
-const pageOf = ({ script, preload }) => {
-  const links = [
-    `<link rel="modulepreload" href="/${script}.js">`,
-    ...preload.map((href) => `<link rel="preload" as="fetch" crossorigin href="${href}">`),
-  ];
-  const body = `<!doctype html><title>start</title><link rel="icon" href="data:,">${links.join('')}<script type="module" src="/${script}.js"></script>`;
+/** At the root: an inline script finds its workers and kernels relative to the page. */
+const pathOf = (runtime) => `/${titleOf(runtime).replaceAll('/', '-')}`;
+
+function pageOf({ script, preload }, folder) {
+  const links = preload.map((href) => `<link rel="preload" as="fetch" crossorigin href="${href}">`).join('');
+  const text = readFileSync(join(folder, `${script}.js`), 'utf8').replaceAll('</script', '<\\/script');
+  const body = `<!doctype html><title>start</title><link rel="icon" href="data:,">${links}<script type="module">${text}</script>`;
   return { body, type: 'text/html' };
-};
+}
 
 /** The rows of a network: from navigation to the first result, everything in the browser's cache, every time in a new page. */
 export async function measureColdStart(model, asked, runs, log) {
@@ -67,10 +68,11 @@ export async function measureColdStart(model, asked, runs, log) {
   if (int8?.reason) log(`${model} is not measured in int8: ${int8.reason}`);
   const runtimes = asked.filter(({ precision }) => precision !== 'int8' || int8.compiled);
   if (runtimes.some(({ runtime }) => runtime !== 'ghostkit')) await ensurePeers(log);
-  const pages = Object.fromEntries(runtimes.map((runtime) => [`/${titleOf(runtime)}`, pageOf(runtime)]));
+  const pages = {};
   const site = await openSite(pages, { isolated: false });
   try {
     await bundle([...new Set(runtimes.map(({ script }) => script))], site.folder);
+    for (const runtime of runtimes) pages[pathOf(runtime)] = pageOf(runtime, site.folder);
     writeNetwork(site.folder, network, {
       [MODELS.fp32]: network.compiled(1),
       [MODELS.fp16]: network.compiled(1, { floats: 'float16' }),
@@ -94,7 +96,7 @@ async function measureVisits(model, url, runtimes, runs, log) {
   try {
     browser = await launchChromiumWithCache(profile);
     const times = await startInTurns(browser, url, runtimes, runs, log);
-    const version = browser.browser()?.version();
+    const version = versionOf(browser);
     return runtimes.map((runtime) => {
       const { runtime: name, precision, place, visit } = runtime;
       const ms = times.get(runtime);
@@ -103,7 +105,7 @@ async function measureVisits(model, url, runtimes, runs, log) {
         medianMs: rounded(median(ms), 1),
         minMs: rounded(Math.min(...ms), 1),
         runs: ms.length,
-        ...{ browser: `Chromium ${version}`, machine },
+        ...{ browser: version, machine },
       };
     });
   } finally {
@@ -120,7 +122,7 @@ async function startInTurns(browser, url, runtimes, runs, log) {
     for (const runtime of round % 2 ? [...runtimes].reverse() : runtimes) {
       const { ms, logits } = await visit(
         browser,
-        `${url}/${titleOf(runtime)}${runtime.query}`,
+        `${url}${pathOf(runtime)}${runtime.query}`,
         runtime.visit === 'again' && round < 0,
       );
       const kind = runtime.precision === 'int8' ? 'int8' : 'float';

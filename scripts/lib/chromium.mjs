@@ -24,6 +24,11 @@ export async function whyNoBrowser() {
 // Without its sandbox, which a container's root user cannot have: it only sees pages of this machine.
 const settings = () => ({ executablePath: findChromium(), args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 
+/** Which one runs, for a person: the headless shell is the one that has nothing but pages. */
+export function versionOf(context) {
+  return `Chromium ${context.browser()?.version()}${findChromium()?.endsWith('headless-shell') ? ', headless shell' : ''}`;
+}
+
 /** Starts a headless Chromium. */
 export async function launchChromium() {
   const { chromium } = await import('playwright-core');
