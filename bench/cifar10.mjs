@@ -11,7 +11,7 @@ import { namedInput } from '../dist/models/named-weights.js';
 import { compile, macsOf } from '../dist/nn/compile.js';
 import { trace } from '../dist/nn/trace.js';
 import { EVALUATION_BATCH, evaluate } from '../dist/train/evaluate.js';
-import { enableRelaxedSimd } from './lib/ghostkit.mjs';
+import { enableFastSimd } from './lib/ghostkit.mjs';
 import { machine, median, rounded, takeTurns } from './lib/measure.mjs';
 import { positive, UsageError } from './lib/options.mjs';
 import { ensurePeers } from './lib/peers.mjs';
@@ -36,7 +36,7 @@ export async function run(values, log) {
   const seconds = positive(values, 'seconds');
   if (!values.data) throw new UsageError('--data: name the folder of CIFAR-10 (train/ and test/, or its binary files)');
   if (values.plot) await ensurePeers(log);
-  enableRelaxedSimd();
+  await enableFastSimd();
   const files = (await readdir(WEIGHTS)).filter((file) => file.endsWith('.safetensors')).sort();
   const { train, val } = await openDataset(values.data);
   const networks = [];

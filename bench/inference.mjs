@@ -1,6 +1,6 @@
 import { findModel } from '../dist/models/registry.js';
 import { checkAgreement } from './lib/agreement.mjs';
-import { enableRelaxedSimd, networkFor } from './lib/ghostkit.mjs';
+import { enableFastSimd, networkFor } from './lib/ghostkit.mjs';
 import { machine, median, rounded, takeTurns } from './lib/measure.mjs';
 import { filtered, positive } from './lib/options.mjs';
 import { ensurePeers } from './lib/peers.mjs';
@@ -42,7 +42,7 @@ export async function run(values, log) {
 
 /** The rows of several networks; `seconds` for each. */
 export async function measureInNode(names, runtimes, { seconds, size }, log) {
-  enableRelaxedSimd();
+  await enableFastSimd();
   if (runtimes.some(({ runtime }) => runtime !== 'ghostkit')) await ensurePeers(log);
   const loaded = [];
   for (const { load, ...runtime } of runtimes) loaded.push({ ...runtime, create: await load() });

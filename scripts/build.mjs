@@ -20,6 +20,8 @@ const variants = {
   'simd-threads': ['threads'],
   relaxed: ['relaxed-simd'],
   'relaxed-threads': ['threads', 'relaxed-simd'],
+  wide: ['relaxed-simd', 'wide'],
+  'wide-threads': ['threads', 'relaxed-simd', 'wide'],
 };
 
 /** The newest modification below a folder, 0 if there is none. */
@@ -52,7 +54,11 @@ function buildKernels() {
       '--noExportMemory',
       '--disableWarning',
       '112',
-      ...['simd', 'bulk-memory', ...features].flatMap((feature) => ['--enable', feature]),
+      ...['simd', 'bulk-memory', ...features.filter((feature) => feature !== 'wide')].flatMap((feature) => [
+        '--enable',
+        feature,
+      ]),
+      ...['--use', `WIDE_SIMD=${features.includes('wide') ? 1 : 0}`],
       ...(threads ? ['--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'] : []),
     ]);
   }

@@ -128,6 +128,7 @@ export type { LayerError, QuantizedModel, QuantizeOptions } from './quantize/typ
 export { type LoadOptions, type LoadProgress, loadCompiled } from './runtime/compiled-file.js';
 export type { CompiledModel } from './runtime/compiled-model.js';
 export { type OnnxClassifierOptions, onnxClassifier } from './runtime/onnx/classifier.js';
+export { enableWideSimd } from './runtime/platform.js';
 export type { Runner } from './runtime/runner.js';
 export { GhostkitError } from './tensor/error.js';
 export {

@@ -1,7 +1,7 @@
 // A process with one runtime: node child.mjs RUNTIME THREADS. It prints a line of JSON when it is ready, and one for each line on its
 // standard input: {"ms","peakMemoryMB"} of a swap.
 import { createInterface } from 'node:readline';
-import { enableRelaxedSimd } from '../lib/ghostkit.mjs';
+import { enableFastSimd } from '../lib/ghostkit.mjs';
 import { detector, picture } from './scene.mjs';
 
 const [runtime, threads] = process.argv.slice(2);
@@ -11,7 +11,7 @@ const peakMemoryMB = () => process.resourceUsage().maxRSS / 1024;
 const starts = {
   /** A swap from two pictures to one, with networks that are kept. */
   async ghostkit() {
-    enableRelaxedSimd();
+    await enableFastSimd();
     const [{ swapHead }, { SwapNetworks }, { NAMED_WEIGHTS }] = await Promise.all([
       import('../../dist/headswap/pipeline.js'),
       import('../../dist/headswap/networks.js'),

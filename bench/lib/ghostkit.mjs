@@ -9,13 +9,15 @@ import { compile, compileGraph, compileGraphToBytes, compileToBytes, macsOf } fr
 import { trace } from '../../dist/nn/trace.js';
 import { conv2dOperands } from '../../dist/ops/conv2d.js';
 import { quantizeModel } from '../../dist/quantize/quantize.js';
+import { enableWideSimd } from '../../dist/runtime/platform.js';
 import { planOf } from '../peers/plan.mjs';
 
 /**
- * Switches relaxed SIMD on before anything is compiled. ghostkit does so itself on Node 20; whoever else has a use for it shall have it
- * too.
+ * Switches on what V8 has behind flags, before anything is compiled: relaxed SIMD, which ghostkit does by itself on Node 20, and vectors of 256 bits. Whoever
+ * else has a use for them shall have them too.
  */
-export function enableRelaxedSimd() {
+export async function enableFastSimd() {
+  await enableWideSimd();
   if (Number(process.versions.node.split('.')[0]) < 22) setFlagsFromString('--experimental-wasm-relaxed-simd');
 }
 

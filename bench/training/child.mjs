@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { readSafetensors } from '../../dist/formats/safetensors.js';
 import { createModel } from '../../dist/models/registry.js';
 import { TrainingStep } from '../../dist/train/step.js';
-import { enableRelaxedSimd } from '../lib/ghostkit.mjs';
+import { enableFastSimd } from '../lib/ghostkit.mjs';
 import { peakMemoryMB } from '../lib/memory.mjs';
 
 const [scene, threads] = process.argv.slice(2);
@@ -22,7 +22,7 @@ async function prepare() {
   return { step, batch: { images, targets, learningRate } };
 }
 
-enableRelaxedSimd();
+await enableFastSimd();
 const { step, batch } = await prepare();
 print({ version: process.versions.node, threads: step.threads });
 for await (const line of createInterface({ input: process.stdin })) {

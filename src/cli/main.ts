@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { enableWideSimd } from '../runtime/platform.js';
 import { SIGNAL_EXIT_CODES } from './errors.js';
 import { runCli } from './program.js';
 
@@ -16,5 +17,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);
 });
+
+// V8's experiment: should it fail on some machine, this goes without.
+if (process.env.GHOSTKIT_WIDE_SIMD !== '0') await enableWideSimd();
 
 process.exitCode = await runCli(process.argv.slice(2), { out: process.stdout, err: process.stderr });

@@ -1,7 +1,7 @@
 import { arg } from './args';
 import { BLOCK, gathers, indirection, TAP } from './indirection';
 import { first, last } from './share';
-import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles';
+import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x16, sum6x8, sum8x4 } from './tiles';
 
 // Convolution as an indirect matrix product (Dukhan, "The Indirect Convolution Algorithm", 2019): every output pixel has one pointer
 // for each tap of the kernel, to the input pixel under it or to zeros outside the image, so pointwise, strided, padded and dilated
@@ -13,9 +13,11 @@ import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles
 // 23 scale [N,C] or 0, 24 its row stride, 25 activation, 26 zeros (at least C), 27 scratch, 28 its bytes for each thread.
 
 /** Whether tiles are six rows high: worth it only where multiply and add are one instruction. */
-const WIDE: bool = ASC_FEATURE_RELAXED_SIMD;
+const SIX_ROWS: bool = ASC_FEATURE_RELAXED_SIMD;
 /** Bytes of a tile's sums, at the start of the scratch. */
-const SUMS: usize = 256;
+const SUMS: usize = 384;
+/** From a panel's sums to those of the panel beside it. */
+const PAIR: usize = 192;
 
 export function conv(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4) * arg(p, 8) * arg(p, 9);
@@ -52,6 +54,26 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
   const strideY = <usize>arg(p, 3) << 2;
   const strideR = <usize>arg(p, 22) << 2;
   const activation = arg(p, 25);
+  if (WIDE_SIMD) {
+    const bytes = <usize>(taps * channels) << 5;
+    // The second panel of a pair has to be one of 8.
+    for (; panel + 2 <= panelEnd && arg(p, 10) - (panel << 3) > 12; panel += 2) {
+      const columns = min(8, arg(p, 10) - (panel << 3) - 8);
+      const offset = <usize>panel << 5;
+      const weights = <usize>arg(p, 19) + <usize>panel * bytes;
+      const bias = <usize>arg(p, 20) + offset;
+      let y = <usize>arg(p, 2) + <usize>row * strideY + offset;
+      let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
+      for (let i = 0; i < count; i += 6) {
+        pair(table + (<usize>i << 2), taps, channels, weights, bytes, bias, sums);
+        const height = min(6, count - i);
+        finish(sums, 8, y, strideY, r, strideR, activation, height, 8);
+        finish(sums + PAIR, 8, y + 32, strideY, r == 0 ? 0 : r + 32, strideR, activation, height, columns);
+        y += 6 * strideY;
+        if (r != 0) r += 6 * strideR;
+      }
+    }
+  }
   for (; panel < panelEnd; panel++) {
     const columns = min(8, arg(p, 10) - (panel << 3));
     const offset = <usize>panel << 5;
@@ -62,7 +84,7 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
     let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
     for (let i = 0; i < count; ) {
       const left = count - i;
-      const height = width == 4 ? 8 : WIDE && left > 4 ? 6 : 4;
+      const height = width == 4 ? 8 : SIX_ROWS && left > 4 ? 6 : 4;
       tile(height, table + (<usize>i << 2), taps, channels, weights, bias, sums);
       finish(sums, width, y, strideY, r, strideR, activation, min(height, left), columns);
       i += height;
@@ -85,12 +107,28 @@ function tile(height: i32, pointers: usize, taps: i32, channels: i32, weights: u
       step = 16;
       weights += bytes << 2;
     } else {
-      if (WIDE && height == 6) sum6x8(pointers, bytes, weights, from, step, sums);
+      if (SIX_ROWS && height == 6) sum6x8(pointers, bytes, weights, from, step, sums);
       else sum4x8(pointers, bytes, weights, from, step, sums);
       step = 32;
       weights += bytes << 3;
     }
     from = sums;
+  }
+}
+
+/** The sums of six rows by two panels over all taps. */
+// @ts-expect-error: decorator
+@inline
+function pair(pointers: usize, taps: i32, channels: i32, weights: usize, stride: usize, bias: usize, sums: usize): void {
+  const bytes = <usize>channels << 2;
+  let from = bias;
+  let second: usize = 32;
+  let step: usize = 0;
+  for (let tap = 0; tap < taps; tap++, pointers += TAP, weights += bytes << 3) {
+    sum6x16(pointers, bytes, weights, stride, from, second, step, sums);
+    from = sums;
+    second = PAIR;
+    step = 32;
   }
 }
 

@@ -84,7 +84,11 @@ function lineGradient(p: usize, line: i32, g: usize, sums: usize, panels: i32): 
 function run(p: usize, x: usize, strideX: i32, g: usize, count: i32, sums: usize, panels: i32): void {
   const stepX = <usize>(arg(p, 1) * strideX) << 2;
   const stepG = <usize>arg(p, 3) << 2;
-  for (let panel = 0; panel < panels; panel++, x += 32, sums += TILE_BYTES) {
+  let panel = 0;
+  if (WIDE_SIMD) {
+    for (; panel + 2 <= panels; panel += 2, x += 64, sums += 2 * TILE_BYTES) outer4x16(g, stepG, x, stepX, count, sums);
+  }
+  for (; panel < panels; panel++, x += 32, sums += TILE_BYTES) {
     outer4x8(g, stepG, x, stepX, count, sums);
   }
 }
@@ -123,6 +127,68 @@ function outer4x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, su
   v128.store(sums, c21, 80);
   v128.store(sums, c30, 96);
   v128.store(sums, c31, 112);
+}
+
+/** Two panels of inputs at once: for pairs of vectors that run as one. */
+function outer4x16(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
+  let c00 = v128.load(sums);
+  let c01 = v128.load(sums, 16);
+  let c10 = v128.load(sums, 32);
+  let c11 = v128.load(sums, 48);
+  let c20 = v128.load(sums, 64);
+  let c21 = v128.load(sums, 80);
+  let c30 = v128.load(sums, 96);
+  let c31 = v128.load(sums, 112);
+  let c02 = v128.load(sums, 128);
+  let c03 = v128.load(sums, 144);
+  let c12 = v128.load(sums, 160);
+  let c13 = v128.load(sums, 176);
+  let c22 = v128.load(sums, 192);
+  let c23 = v128.load(sums, 208);
+  let c32 = v128.load(sums, 224);
+  let c33 = v128.load(sums, 240);
+  for (; count > 0; count--, g += stepG, x += stepX) {
+    const b0 = v128.load(x);
+    const b1 = v128.load(x, 16);
+    const b2 = v128.load(x, 32);
+    const b3 = v128.load(x, 48);
+    let a = v128.load32_splat(g);
+    c00 = madd(a, b0, c00);
+    c01 = madd(a, b1, c01);
+    c02 = madd(a, b2, c02);
+    c03 = madd(a, b3, c03);
+    a = v128.load32_splat(g, 4);
+    c10 = madd(a, b0, c10);
+    c11 = madd(a, b1, c11);
+    c12 = madd(a, b2, c12);
+    c13 = madd(a, b3, c13);
+    a = v128.load32_splat(g, 8);
+    c20 = madd(a, b0, c20);
+    c21 = madd(a, b1, c21);
+    c22 = madd(a, b2, c22);
+    c23 = madd(a, b3, c23);
+    a = v128.load32_splat(g, 12);
+    c30 = madd(a, b0, c30);
+    c31 = madd(a, b1, c31);
+    c32 = madd(a, b2, c32);
+    c33 = madd(a, b3, c33);
+  }
+  v128.store(sums, c00);
+  v128.store(sums, c01, 16);
+  v128.store(sums, c10, 32);
+  v128.store(sums, c11, 48);
+  v128.store(sums, c20, 64);
+  v128.store(sums, c21, 80);
+  v128.store(sums, c30, 96);
+  v128.store(sums, c31, 112);
+  v128.store(sums, c02, 128);
+  v128.store(sums, c03, 144);
+  v128.store(sums, c12, 160);
+  v128.store(sums, c13, 176);
+  v128.store(sums, c22, 192);
+  v128.store(sums, c23, 208);
+  v128.store(sums, c32, 224);
+  v128.store(sums, c33, 240);
 }
 
 /**

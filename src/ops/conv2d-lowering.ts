@@ -13,7 +13,7 @@ import type { LinearAttrs } from './linear.js';
  * The kernel's scratch, in floats (kernels/conv.ts and indirection.ts): a tile's sums, the pointers of every tap, and room for a block of input
  * rows where they are scaled or gathered first.
  */
-const SUMS = 64;
+const SUMS = 96;
 const POINTER_ROWS = 68;
 const BLOCK_ROWS = 60;
 const GATHERED_CHANNELS = 8;

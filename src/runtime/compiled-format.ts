@@ -15,7 +15,7 @@ export const PROGRAM_KEY = 'ghostkit.program';
 const CHECKSUM_KEY = 'ghostkit.checksum';
 
 /** Raised when the file's form, a kernel's arguments or the memory's layout change. */
-const VERSION = 3;
+const VERSION = 4;
 
 const PROGRAM = 'program';
 const weightsName = (i: number) => `weights.${i}`;

@@ -1,11 +1,19 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
 import { rowMajorOrder, storedOrder } from './layout.js';
-import { canShareMemory, compileWasm, hasRelaxedSimd, mayWait, requireSimd, startThread } from './platform.js';
+import {
+  canShareMemory,
+  compileWasm,
+  hasRelaxedSimd,
+  hasWideSimd,
+  mayWait,
+  requireSimd,
+  startThread,
+} from './platform.js';
 import { type Program, type ProgramImage, type ProgramPort, SYNC_ADDRESS } from './program.js';
 
 /** The builds of the kernels; which one runs is found out at load time. */
-export type KernelVariant = 'simd' | 'simd-threads' | 'relaxed' | 'relaxed-threads';
+export type KernelVariant = `${'simd' | 'relaxed' | 'wide'}${'' | '-threads'}`;
 
 /** What a build of the kernels exports. */
 export interface Kernels {
@@ -52,7 +60,8 @@ function loadKernels(variant: KernelVariant): Promise<WebAssembly.Module> {
 async function variantFor({ threads, relaxed = true }: ExecutorOptions): Promise<KernelVariant> {
   requireSimd();
   const fast = relaxed && (await hasRelaxedSimd());
-  return `${fast ? 'relaxed' : 'simd'}${threads > 1 ? '-threads' : ''}`;
+  const kind = !fast ? 'simd' : hasWideSimd() ? 'wide' : 'relaxed';
+  return `${kind}${threads > 1 ? '-threads' : ''}`;
 }
 
 /** A build of the kernels that is loaded. */
