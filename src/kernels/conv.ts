@@ -1,7 +1,8 @@
 import { arg } from './args';
 import { BLOCK, gathers, indirection, TAP } from './indirection';
 import { first, last } from './share';
-import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x16, sum6x8, sum8x4 } from './tiles';
+import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles';
+import { sum6x16 } from './tiles-wide';
 
 // Convolution as an indirect matrix product (Dukhan, "The Indirect Convolution Algorithm", 2019): every output pixel has one pointer
 // for each tap of the kernel, to the input pixel under it or to zeros outside the image, so pointwise, strided, padded and dilated
@@ -16,7 +17,7 @@ import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x16, sum6x8, sum8x4 } from
 const SIX_ROWS: bool = ASC_FEATURE_RELAXED_SIMD;
 /** Bytes of a tile's sums, at the start of the scratch. */
 const SUMS: usize = 384;
-/** From a panel's sums to those of the panel beside it. */
+/** From the sums of a panel to those of the one beside it, in a tile of both. */
 const PAIR: usize = 192;
 
 export function conv(p: usize, tid: i32, threads: i32): void {

@@ -129,7 +129,7 @@ function outer4x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, su
   v128.store(sums, c31, 112);
 }
 
-/** Two panels of inputs at once: for pairs of vectors that run as one. */
+/** Two panels of inputs at once, for vectors of 256 bits (see tiles-wide.ts). */
 function outer4x16(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
   let c00 = v128.load(sums);
   let c01 = v128.load(sums, 16);
