@@ -1,4 +1,4 @@
-// Builds dist/: the kernels by AssemblyScript, in four variants, the TypeScript by tsc, and what pages load by esbuild. With --if-stale it only does what is
+// Builds dist/: the kernels by AssemblyScript, in six variants, the TypeScript by tsc, and what pages load by esbuild. With --if-stale it only does what is
 // out of date, so that every npm script can call it first.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -15,6 +15,7 @@ const kernels = join(root, 'src/kernels');
 const kernelOutput = join(kernels, 'build');
 const dist = join(root, 'dist');
 
+/** Features that asc enables, and `wide`: tiles for vectors of 256 bits (src/kernels/tiles-wide.ts). */
 const variants = {
   simd: [],
   'simd-threads': ['threads'],
@@ -75,7 +76,7 @@ function copyFaceWeights() {
 }
 
 const sources = newest(kernels, (path) => path === kernelOutput);
-if (!ifStale || sources > newest(join(kernelOutput, 'relaxed-threads.wasm'))) buildKernels();
+if (!ifStale || sources > newest(join(kernelOutput, 'wide-threads.wasm'))) buildKernels();
 
 // Written when everything has been built: what is newer than it has to be built again.
 const stamp = join(dist, '.built');

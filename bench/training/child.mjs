@@ -24,7 +24,7 @@ async function prepare() {
 
 await enableFastSimd();
 const { step, batch } = await prepare();
-print({ version: process.versions.node, threads: step.threads });
+print({ version: process.versions.node, threads: step.threads, kernels: step.variant });
 for await (const line of createInterface({ input: process.stdin })) {
   const ms = [];
   const losses = [];

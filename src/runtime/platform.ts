@@ -116,16 +116,21 @@ const fusedProbe = Uint8Array.of(
   ...[253, 133, 2, 253, 31, 0, 11],
 );
 
+/** The first and the last version of V8 in which pairs of vectors were seen to become one: Node 24 to 26. */
+const WIDE_V8 = [13, 14];
+
 let wide = false;
 
 /**
  * Lets V8 run two 128-bit vector operations as one of 256 bits, for which ghostkit has kernels of their own: training and inference in float32 become
  * faster by a sixth to a third, with the same results to the last bit. It is an experiment of V8's, switched on for the whole process, so a
- * program has to ask for it, before the first network is compiled; the command line does. Returns whether it is there: in Node from
- * version 24 on, on x64 with AVX2.
+ * program has to ask for it, before the first network is compiled; the command line does. Returns whether it is there: in Node 24 to 26, on x64
+ * with AVX2.
  */
 export async function enableWideSimd(): Promise<boolean> {
-  if (wide || !isNode || process.arch !== 'x64' || !(Number.parseInt(process.versions.v8, 10) >= 13)) return wide;
+  if (wide || !isNode || process.arch !== 'x64') return wide;
+  const version = Number.parseInt(process.versions.v8, 10);
+  if (!(version >= WIDE_V8[0] && version <= WIDE_V8[1])) return false;
   if (!WebAssembly.validate(fusedProbe)) return false;
   const { f } = new WebAssembly.Instance(new WebAssembly.Module(fusedProbe)).exports as { f(): number };
   // A processor with fused multiply-add has AVX2.

@@ -9,7 +9,7 @@ import { add, mul } from '../ops/binary.js';
 import { crossEntropy } from '../ops/loss.js';
 import { adamWOp, average, clipOp, sgdOp } from '../ops/update.js';
 import { inBatchLoops } from '../runtime/batch-loops.js';
-import { Executor, fillFrom, type ProfileRow, usableThreads } from '../runtime/executor.js';
+import { Executor, fillFrom, type KernelVariant, type ProfileRow, usableThreads } from '../runtime/executor.js';
 import { lowerGraph } from '../runtime/lower.js';
 import { assemble, type Program } from '../runtime/program.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -119,6 +119,11 @@ export class TrainingStep {
 
   get threads(): number {
     return this.executor.threads;
+  }
+
+  /** Which build of the kernels runs. */
+  get variant(): KernelVariant {
+    return this.executor.variant;
   }
 
   /** Trains on one batch. Returns the mean loss and the logits before the update, `[N, classes]`. */
