@@ -1,5 +1,6 @@
 import type { Graph, Value } from '../graph/value.js';
 import { compileGraph } from '../nn/compile.js';
+import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 
 /** Runs a graph's values over batches: `visit` sees each value's results, row-major. */
@@ -53,6 +54,9 @@ export async function channelStatistics(
       for (let p = i * pixels; p < (i + 1) * pixels; p++) {
         sum += data[p];
         peak = Math.max(peak, Math.abs(data[p]));
+      }
+      if (!Number.isFinite(sum)) {
+        throw new GhostkitError('calibration: a picture or a weight is not a number, or too large for one of 32 bits');
       }
       mean[channel] += sum / (pixels * n * batches.length);
       most[channel] = peak;

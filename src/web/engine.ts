@@ -5,7 +5,7 @@ import { labelsIn } from '../formats/metadata.js';
 import type { CompiledModel } from '../runtime/compiled-model.js';
 import type { KernelVariant } from '../runtime/executor.js';
 import { GhostkitError } from '../tensor/error.js';
-import type { FloatTensor, Shape } from '../tensor/tensor.js';
+import { type FloatTensor, formatShape, type Shape } from '../tensor/tensor.js';
 import { type PictureSource, toTensor } from './picture.js';
 
 /** What is known of a model that is loaded. */
@@ -51,6 +51,7 @@ export class Engine {
 
   async classify(source: PictureSource, topK: number): Promise<Classified> {
     const { preprocessing, labels } = this.facts;
+    this.checkSquare(preprocessing.size);
     const before = performance.now();
     const image = await toTensor(source, preprocessing);
     const ready = performance.now();
@@ -67,6 +68,16 @@ export class Engine {
 
   close(): void {
     this.model.close();
+  }
+
+  /** Pictures are cut to squares: a network for others has to be given its input. */
+  private checkSquare(size: number): void {
+    const { inputs } = this.facts;
+    const shape = inputs[this.onlyInput()];
+    if (shape.length === 4 && shape[0] === 1 && shape[1] === 3 && shape[2] === size && shape[3] === size) return;
+    throw new GhostkitError(
+      `this model takes ${formatShape(shape)}, and pictures are prepared as [1,3,${size},${size}]: give run what you prepare yourself`,
+    );
   }
 
   private onlyInput(): string {

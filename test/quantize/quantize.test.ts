@@ -204,6 +204,11 @@ describe('quantizeModel', () => {
     await expect(quantizeModel(model(), { calibration: pictures(1), floatLayers: ['conv_stm'] })).rejects.toThrow(
       'there is no layer conv_stm; the first are',
     );
+    const [picture] = pictures(1);
+    const nowhere = { ...picture, data: picture.data.with(7, Number.NaN) };
+    await expect(quantizeModel(model(), { calibration: [picture, nowhere] })).rejects.toThrow(
+      'calibration: a picture or a weight is not a number',
+    );
   });
 });
 
