@@ -252,7 +252,9 @@ describe('Ctrl-C', () => {
 
   // Signals of another system would end the process before it can do anything.
   it('ends at once when it is refused, with threads that decode already started', async () => {
-    const command = ['--import', path('../support/typescript-process.mjs'), path('../../src/cli/main.ts')];
+    // How the test loads TypeScript is deprecated in newer versions of Node, which say so.
+    const load = ['--no-deprecation', '--import', path('../support/typescript-process.mjs')];
+    const command = [...load, path('../../src/cli/main.ts')];
     const refused = ['--epochs', '1', '--set', 'schedule.warmupEpochs=3', '--batch', '4', '--workers', '1'];
     const args = ['train', at('few'), '-o', at('refused'), ...TINY, ...refused];
     const child = spawn(process.execPath, [...command, ...args], { timeout: 15_000 });
