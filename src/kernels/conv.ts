@@ -126,7 +126,7 @@ function pair(pointers: usize, taps: i32, channels: i32, weights: usize, stride:
   let second: usize = 32;
   let step: usize = 0;
   for (let tap = 0; tap < taps; tap++, pointers += TAP, weights += bytes << 3) {
-    sum6x16(pointers, bytes, weights, stride, from, second, step, sums);
+    sum6x16(pointers, bytes, weights, stride, from, second, step, sums, PAIR);
     from = sums;
     second = PAIR;
     step = 32;

@@ -4,9 +4,13 @@ import { madd } from './vector';
 // side and goes up to what was loaded side by side. The 24 sums here are then 12, which with two weights and an input fit into the registers; as
 // vectors of 128 bits they do not.
 
-/** 6 rows by two panels of 8, `stride` bytes apart; the second panel's sums start `second` bytes behind the first's. */
+/**
+ * 6 rows by two panels of 8, `stride` bytes apart. The second panel's sums start from what stands `second` bytes behind `from`, and end `apart` bytes
+ * behind the first's.
+ */
 export function sum6x16(
   pointers: usize, bytes: usize, b: usize, stride: usize, from: usize, second: usize, step: usize, sums: usize,
+  apart: usize,
 ): void {
   let d = b + stride;
   let more = from + second;
@@ -104,16 +108,17 @@ export function sum6x16(
   v128.store(sums, c41, 144);
   v128.store(sums, c50, 160);
   v128.store(sums, c51, 176);
-  v128.store(sums, c02, 192);
-  v128.store(sums, c03, 208);
-  v128.store(sums, c12, 224);
-  v128.store(sums, c13, 240);
-  v128.store(sums, c22, 256);
-  v128.store(sums, c23, 272);
-  v128.store(sums, c32, 288);
-  v128.store(sums, c33, 304);
-  v128.store(sums, c42, 320);
-  v128.store(sums, c43, 336);
-  v128.store(sums, c52, 352);
-  v128.store(sums, c53, 368);
+  const other = sums + apart;
+  v128.store(other, c02);
+  v128.store(other, c03, 16);
+  v128.store(other, c12, 32);
+  v128.store(other, c13, 48);
+  v128.store(other, c22, 64);
+  v128.store(other, c23, 80);
+  v128.store(other, c32, 96);
+  v128.store(other, c33, 112);
+  v128.store(other, c42, 128);
+  v128.store(other, c43, 144);
+  v128.store(other, c52, 160);
+  v128.store(other, c53, 176);
 }

@@ -2,6 +2,7 @@ import { arg } from './args';
 import { first, last } from './share';
 import { TAP } from './indirection';
 import { sum4x8, sum6x8 } from './tiles';
+import { sum6x16 } from './tiles-wide';
 import { activate, madd, storeLanes } from './vector';
 
 // 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, 2016): a tile of 4x4 outputs takes 36
@@ -100,7 +101,21 @@ function multiply(
       for (let i = 0; i < TILES; i++) store<u32>(pointers + (<usize>i << 2), <u32>(x + <usize>min(i, count - 1) * row));
       let panel = weights + (<usize>c << 5);
       let target = products;
-      for (let left = panels; left > 0; left--, panel += bytes << 3, target += TILES << 5) {
+      let left = panels;
+      if (WIDE_SIMD) {
+        for (; left > 1; left -= 2, panel += bytes << 4, target += TILES << 6) {
+          for (let i = 0; i < count; i += HEIGHT) {
+            const y = target + <usize>(i << 5);
+            const sums = c == 0 ? y : work;
+            const apart: usize = c == 0 ? TILES << 5 : HEIGHT << 5;
+            sum6x16(pointers + (<usize>i << 2), part, panel, bytes << 3, zeros, 0, 0, sums, apart);
+            if (c == 0) continue;
+            addSums(y, sums);
+            addSums(y + (TILES << 5), sums + apart);
+          }
+        }
+      }
+      for (; left > 0; left--, panel += bytes << 3, target += TILES << 5) {
         for (let i = 0; i < count; i += HEIGHT) {
           const y = target + <usize>(i << 5);
           const sums = c == 0 ? y : work;
