@@ -29,7 +29,9 @@ function copyRuntime(to) {
   for (const name of ['web.js', 'model-worker.js', 'worker.js']) {
     copyFileSync(join(root, 'dist/runtime', name), join(to, 'runtime', name));
   }
-  cpSync(join(root, 'dist/kernels/build'), join(to, 'kernels/build'), { recursive: true });
+  // Those with vectors of 256 bits are for Node.
+  const forPages = (path) => !/wide(-threads)?\.wasm$/.test(path);
+  cpSync(join(root, 'dist/kernels/build'), join(to, 'kernels/build'), { recursive: true, filter: forPages });
 }
 
 function compile(weights, model, calibrate) {
