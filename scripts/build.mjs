@@ -15,14 +15,14 @@ const kernels = join(root, 'src/kernels');
 const kernelOutput = join(kernels, 'build');
 const dist = join(root, 'dist');
 
-/** Features that asc enables, and `wide`: tiles for vectors of 256 bits (src/kernels/tiles-wide.ts). */
+/** The features of each; those called wide have tiles for vectors of 256 bits (src/kernels/tiles-wide.ts). */
 const variants = {
   simd: [],
   'simd-threads': ['threads'],
   relaxed: ['relaxed-simd'],
   'relaxed-threads': ['threads', 'relaxed-simd'],
-  wide: ['relaxed-simd', 'wide'],
-  'wide-threads': ['threads', 'relaxed-simd', 'wide'],
+  wide: ['relaxed-simd'],
+  'wide-threads': ['threads', 'relaxed-simd'],
 };
 
 /** The newest modification below a folder, 0 if there is none. */
@@ -55,11 +55,8 @@ function buildKernels() {
       '--noExportMemory',
       '--disableWarning',
       '112',
-      ...['simd', 'bulk-memory', ...features.filter((feature) => feature !== 'wide')].flatMap((feature) => [
-        '--enable',
-        feature,
-      ]),
-      ...['--use', `WIDE_SIMD=${features.includes('wide') ? 1 : 0}`],
+      ...['simd', 'bulk-memory', ...features].flatMap((feature) => ['--enable', feature]),
+      ...['--use', `WIDE_SIMD=${name.startsWith('wide') ? 1 : 0}`],
       ...(threads ? ['--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'] : []),
     ]);
   }

@@ -14,8 +14,9 @@ const MODELS = {
 };
 
 /**
- * Every runtime in a page that asks for what it will need as early as it can, with its script in it. `place`: where the network runs. `visit`: the first, on which the browser
- * has the files and no compiled code, or another after one of some seconds, from which it has kept the code that it found worth keeping.
+ * Every runtime in a page that has its script in it and asks for what it will need as early as it can. `place`: where the network runs. `visit`: the
+ * first, on which the browser has the files and no compiled code, or another after one of some seconds, from which it has kept the code that it
+ * found worth keeping.
  */
 const ghostkit = (precision, place, visit = 'first') => ({
   ...{ runtime: 'ghostkit', where: 'chromium', precision, place, visit },

@@ -30,7 +30,7 @@ export interface WebModel extends ModelFacts {
   /**
    * What is on a picture: the `topK` (default 5) most probable classes, the best first.
    *
-   * @throws GhostkitError when the picture cannot be read, or the model is closed.
+   * @throws GhostkitError when the picture cannot be read, the network does not take one square picture, or the model is closed.
    */
   classify(source: PictureSource, options?: { readonly topK?: number }): Promise<NamedClass[]>;
   /**
