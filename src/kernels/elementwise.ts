@@ -18,7 +18,39 @@ export function affine(p: usize, tid: i32, threads: i32): void {
   for (let row = first(rows, BLOCK, tid, threads); row < end; row += BLOCK) {
     const count = min(BLOCK, end - row);
     readAhead(arg(p, 0), arg(p, 1), row, count);
-    for (let c = 0; c < channels; c += 4) affineBlock(p, row, count, c);
+    let c = 0;
+    if (arg(p, 8) <= Activation.Relu) {
+      for (; c + 8 <= channels; c += 8) affinePair(p, row, count, c);
+    }
+    for (; c < channels; c += 4) affineBlock(p, row, count, c);
+  }
+}
+
+/** Eight channels of a block of rows, with no activation behind or a ReLU. */
+function affinePair(p: usize, row: i32, count: i32, c: i32): void {
+  const at = <usize>c << 2;
+  const strideX = <usize>arg(p, 1) << 2;
+  const strideY = <usize>arg(p, 3) << 2;
+  const scale0 = v128.load(<usize>arg(p, 6) + at);
+  const scale1 = v128.load(<usize>arg(p, 6) + at, 16);
+  const shift0 = v128.load(<usize>arg(p, 7) + at);
+  const shift1 = v128.load(<usize>arg(p, 7) + at, 16);
+  const low = f32x4.splat(arg(p, 8) == Activation.Relu ? 0 : -Infinity);
+  let x = <usize>arg(p, 0) + <usize>row * strideX + at;
+  let y = <usize>arg(p, 2) + <usize>row * strideY + at;
+  for (; count > 1; count -= 2) {
+    v128.store(y, f32x4.pmax(madd(v128.load(x), scale0, shift0), low));
+    v128.store(y, f32x4.pmax(madd(v128.load(x, 16), scale1, shift1), low), 16);
+    x += strideX;
+    y += strideY;
+    v128.store(y, f32x4.pmax(madd(v128.load(x), scale0, shift0), low));
+    v128.store(y, f32x4.pmax(madd(v128.load(x, 16), scale1, shift1), low), 16);
+    x += strideX;
+    y += strideY;
+  }
+  if (count > 0) {
+    v128.store(y, f32x4.pmax(madd(v128.load(x), scale0, shift0), low));
+    v128.store(y, f32x4.pmax(madd(v128.load(x, 16), scale1, shift1), low), 16);
   }
 }
 

@@ -1,8 +1,22 @@
 import type { Arg, Buffer, Place } from '../graph/lowering.js';
 import { Opcode } from '../kernels/opcodes.js';
-import { ANY, type BlockCall, batchRules, blockCall, blocksOfCall, commonBlocks, isPlace } from './batch-rules.js';
+import {
+  type Access,
+  ANY,
+  accesses,
+  type BlockCall,
+  batchRules,
+  blockCall,
+  blocksOfCall,
+  commonBlocks,
+  isLoop,
+  isPlace,
+  type Loop,
+  type Rules,
+} from './batch-rules.js';
 import type { Call, LoweredGraph } from './lower.js';
 import { ALIGNMENT } from './memory-plan.js';
+import { recomputeInLoops } from './recompute.js';
 
 // A training step moves large tensors, and most of its kernels do little with them: one after the other over the whole batch, each waits for
 // memory. Between two sums over the batch, however, images do not depend on each other. So runs of calls become loops over blocks of images,
@@ -22,23 +36,13 @@ export function inBatchLoops(lowered: LoweredGraph, { images, threads }: BatchOp
   const rules = batchRules(images);
   const builder = new LoopBuilder(rules);
   for (const call of sumsEarly(lowered.calls.slice(0, lowered.computing), rules)) builder.add(call);
-  const steps = [...builder.finish(), ...lowered.calls.slice(lowered.computing)];
+  const steps = recomputeInLoops(lowered, [...builder.finish(), ...lowered.calls.slice(lowered.computing)], rules);
   const users = onlyUsers(lowered, steps);
   const calls = steps.map((step) =>
     isLoop(step) ? encodeLoop(step, threads, rules, (buffer) => users.get(buffer) === step) : step,
   );
   return { ...lowered, calls, computing: calls.length - (lowered.calls.length - lowered.computing) };
 }
-
-type Rules = ReturnType<typeof batchRules>;
-
-/** Calls that follow each other for every block of the batch. */
-interface Loop {
-  readonly blocks: number;
-  readonly calls: readonly Call[];
-}
-
-const isLoop = (step: Call | Loop): step is Loop => 'blocks' in step;
 
 /** For every buffer the loop that alone uses it, if there is one. */
 function onlyUsers({ inputs, outputs, state }: LoweredGraph, steps: readonly (Call | Loop)[]) {
@@ -71,24 +75,6 @@ function sumsEarly(calls: readonly Call[], rules: Rules): readonly Call[] {
     return { call, at };
   });
   return placed.sort((a, b) => a.at - b.at).map(({ call }) => call);
-}
-
-/** What a call does with a buffer that changes. */
-interface Access {
-  readonly buffer: Buffer;
-  readonly writes: boolean;
-  /** Floats of all blocks, where each has its part. */
-  readonly whole?: number;
-}
-
-function accesses(call: Call, rules: Rules): Access[] {
-  const places = call.args.flatMap((arg, i) => (isPlace(arg) && !arg.buffer.data ? [{ i, buffer: arg.buffer }] : []));
-  if (!rules[call.opcode]) return places.map(({ buffer }) => ({ buffer, writes: true }));
-  const { parts } = blockCall(call, 1, rules);
-  return places.map(({ i, buffer }) => {
-    const part = parts.find(({ arg }) => arg === i);
-    return { buffer, writes: part?.writes ?? false, whole: part?.floats };
-  });
 }
 
 /** Two accesses of a buffer as one. */

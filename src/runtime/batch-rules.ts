@@ -1,4 +1,4 @@
-import type { Arg, Place } from '../graph/lowering.js';
+import type { Arg, Buffer, Place } from '../graph/lowering.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { blocksOf } from '../ops/batch-blocks.js';
 import type { Call } from './lower.js';
@@ -160,16 +160,21 @@ export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
 
 export const isPlace = (arg: Arg): arg is Place => typeof arg === 'object' && 'buffer' in arg;
 
-/** Numbers for a rule to count with; places and floats are none. */
-const numbersOf = (call: Call) => call.args.map((arg) => (typeof arg === 'number' ? arg : 0));
+/** An argument as a number to count with; places and floats are none. */
+export const numberArg = ({ args }: Call, i: number): number => {
+  const arg = args[i];
+  return typeof arg === 'number' ? arg : 0;
+};
+
+const numbersOf = (call: Call) => call.args.map((_, i) => numberArg(call, i));
 
 /** How many blocks a call can be divided into: 1 where it cannot. */
-export function blocksOfCall(call: Call, rules: ReturnType<typeof batchRules>): number {
+export function blocksOfCall(call: Call, rules: Rules): number {
   return rules[call.opcode]?.blocks(numbersOf(call)) ?? 1;
 }
 
 /** The operands of a call that move with the images, for `blocks` blocks of them. */
-export function blockCall(call: Call, blocks: number, rules: ReturnType<typeof batchRules>): BlockCall {
+export function blockCall(call: Call, blocks: number, rules: Rules): BlockCall {
   const rule = rules[call.opcode] as Rule;
   const numbers = numbersOf(call);
   const parts = rule
@@ -185,3 +190,31 @@ export function blockCall(call: Call, blocks: number, rules: ReturnType<typeof b
     ...(scratch && { scratch: { arg: scratch[0], bytes: numbers[scratch[1]] } }),
   };
 }
+
+export type Rules = ReturnType<typeof batchRules>;
+
+/** What a call does with a buffer that changes. */
+export interface Access {
+  readonly buffer: Buffer;
+  readonly writes: boolean;
+  /** Floats of all blocks, where each has its part. */
+  readonly whole?: number;
+}
+
+export function accesses(call: Call, rules: Rules): Access[] {
+  const places = call.args.flatMap((arg, i) => (isPlace(arg) && !arg.buffer.data ? [{ i, buffer: arg.buffer }] : []));
+  if (!rules[call.opcode]) return places.map(({ buffer }) => ({ buffer, writes: true }));
+  const { parts } = blockCall(call, 1, rules);
+  return places.map(({ i, buffer }) => {
+    const part = parts.find(({ arg }) => arg === i);
+    return { buffer, writes: part?.writes ?? false, whole: part?.floats };
+  });
+}
+
+/** Calls that follow each other for every block of the batch. */
+export interface Loop {
+  readonly blocks: number;
+  readonly calls: readonly Call[];
+}
+
+export const isLoop = (step: Call | Loop): step is Loop => 'blocks' in step;
