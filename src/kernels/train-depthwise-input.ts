@@ -53,25 +53,23 @@ function inputRow(p: usize, row: i32): void {
   const stepR = <usize>arg(p, 18) << 2;
   let y = <usize>arg(p, 2) + <usize>(row * width) * stepY;
   let r = <usize>arg(p, 17) + <usize>(row * width) * stepR;
-  // Every `strideX`th pixel was seen by the same taps, but for those at the line's ends: four of them go together.
-  const low = max(0, arg(p, 11) - 1 - arg(p, 15));
-  const high = min(width, outWidth * strideX - arg(p, 15));
-  for (let x = 0; x < width; ) {
+  // Every `strideX`th pixel was seen by the same taps, but for those at the line's ends.
+  const low = min(width, max(0, arg(p, 11) - 1 - arg(p, 15)));
+  const high = max(low, min(width, outWidth * strideX - arg(p, 15)));
+  for (let x = 0; x < width; x++) {
+    const inside = x >= low && x < high;
     const ix = x + arg(p, 15);
-    const phase = x < low ? 0 : (x - low) % strideX;
-    const together = x >= low && x - phase + 4 * strideX <= high;
     const kx = firstTap(ix, strideX, outWidth);
     const countX = tapCount(ix, kx, strideX, arg(p, 11));
     const from = g + <usize>((ix - kx) / strideX) * pixel;
     const w = <usize>arg(p, 16) + (<usize>(ky * arg(p, 11) + kx + 1) << 4);
-    if (together) {
-      four(p, from, pixel, line, w, nextTapX, nextTapY, countX, countY, y, <usize>strideX * stepY, r, <usize>strideX * stepR);
-    } else any(p, from, pixel, line, w, nextTapX, nextTapY, countX, countY, y, r);
-    // The last phase's first pixel is followed by pixels that are done.
-    const count = together && phase == strideX - 1 ? 3 * strideX + 1 : 1;
-    x += count;
-    y += <usize>count * stepY;
-    r += <usize>count * stepR;
+    const count = inside ? (high - x + strideX - 1) / strideX : 1;
+    pixels(p, from, pixel, line, w, nextTapX, nextTapY, countX, countY, y, <usize>strideX * stepY, r, <usize>strideX * stepR, count);
+    // Behind the last of these lines of pixels come those that are at the end.
+    const step = inside && (x == low + strideX - 1 || x == high - 1) ? high - x : 1;
+    x += step - 1;
+    y += <usize>step * stepY;
+    r += <usize>step * stepR;
   }
 }
 
@@ -82,7 +80,88 @@ function vectorBytes(p: usize): usize {
   return <usize>(arg(p, 10) * arg(p, 11) + 1) << 4;
 }
 
-/** One pixel: `g` is the gradient that the first tap `w` met; the next taps met those before, `pixel` and `line` bytes apart. */
+/**
+ * `count` pixels, `stepY` bytes apart, which met neighbouring gradients: `g` is the one that the first tap `w` met for the first of them; the next
+ * taps met those before, `pixel` and `line` bytes apart.
+ */
+function pixels(
+  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, countX: i32, countY: i32, y: usize,
+  stepY: usize, r: usize, stepR: usize, count: i32,
+): void {
+  if (countX == 2 && countY == 2) {
+    fourTaps(p, g, pixel, line, w, nextTapX, nextTapY, y, stepY, r, stepR, count);
+    return;
+  }
+  if (countX * countY == 2) {
+    const across = countX == 2;
+    twoTaps(p, g, pixel, across ? pixel : line, w, across ? nextTapX : nextTapY, y, stepY, r, stepR, count);
+    return;
+  }
+  if (countX * countY == 1) {
+    oneTap(p, g, pixel, w, y, stepY, r, stepR, count);
+    return;
+  }
+  for (; count >= 4; count -= 4, g += pixel << 2, y += stepY << 2, r += stepR << 2) {
+    four(p, g, pixel, line, w, nextTapX, nextTapY, countX, countY, y, stepY, r, stepR);
+  }
+  for (; count > 0; count--, g += pixel, y += stepY, r += stepR) any(p, g, pixel, line, w, nextTapX, nextTapY, countX, countY, y, r);
+}
+
+// With few taps their weights stay in registers for a whole line of pixels.
+
+function oneTap(p: usize, g: usize, pixel: usize, w: usize, y: usize, stepY: usize, r: usize, stepR: usize, count: i32): void {
+  const next = vectorBytes(p);
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+    const k = v128.load(w);
+    let q = g;
+    let to = y;
+    let plus = r;
+    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
+      storeLanes(to, madd(v128.load(q), k, v128.load(plus)), lanes);
+    }
+  }
+}
+
+function twoTaps(
+  p: usize, g: usize, pixel: usize, before: usize, w: usize, nextTap: usize, y: usize, stepY: usize, r: usize, stepR: usize, count: i32,
+): void {
+  const next = vectorBytes(p);
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+    const k0 = v128.load(w);
+    const k1 = v128.load(w + nextTap);
+    let q = g;
+    let to = y;
+    let plus = r;
+    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
+      storeLanes(to, madd(v128.load(q - before), k1, madd(v128.load(q), k0, v128.load(plus))), lanes);
+    }
+  }
+}
+
+/** Two by two. */
+function fourTaps(
+  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, y: usize, stepY: usize, r: usize,
+  stepR: usize, count: i32,
+): void {
+  const next = vectorBytes(p);
+  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+    const k00 = v128.load(w);
+    const k01 = v128.load(w + nextTapX);
+    const k10 = v128.load(w + nextTapY);
+    const k11 = v128.load(w + nextTapY + nextTapX);
+    let q0 = g;
+    let q1 = g - line;
+    let to = y;
+    let plus = r;
+    for (let i = count; i > 0; i--, q0 += pixel, q1 += pixel, to += stepY, plus += stepR) {
+      let c = madd(v128.load(q0 - pixel), k01, madd(v128.load(q0), k00, v128.load(plus)));
+      c = madd(v128.load(q1 - pixel), k11, madd(v128.load(q1), k10, c));
+      storeLanes(to, c, lanes);
+    }
+  }
+}
+
+/** One pixel. */
 function any(
   p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, countX: i32, countY: i32, y: usize, r: usize,
 ): void {

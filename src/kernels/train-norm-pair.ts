@@ -131,16 +131,12 @@ export function batchNormPairInputGradient(p: usize, tid: i32, threads: i32): vo
     readAhead(arg(p, 2), arg(p, 3), row, count);
     readAhead(arg(p, 4), arg(p, 5), row, count);
     for (let c = 0; c < arg(p, 11); c += 4) {
-      pairGradientA(p, row, count, c);
-      pairGradientB(p, row, count, c);
+      pairGradients(p, row, count, c);
     }
   }
 }
 
-// In two passes: one alone would need more registers than there are.
-
-/** The gradient of a, and in place of that of b the gradient behind the activation. */
-function pairGradientA(p: usize, row: i32, count: i32, c: i32): void {
+function pairGradients(p: usize, row: i32, count: i32, c: i32): void {
   const at = <usize>c << 2;
   const line = <usize>arg(p, 11) << 2;
   const strideA = <usize>arg(p, 1) << 2;
@@ -150,14 +146,17 @@ function pairGradientA(p: usize, row: i32, count: i32, c: i32): void {
   const strideDB = <usize>arg(p, 9) << 2;
   const affineA = <usize>arg(p, 13) + at;
   const affineB = <usize>arg(p, 15) + at;
-  const mean = v128.load(<usize>arg(p, 12) + at);
-  const scale = v128.load(affineA);
+  const meanA = v128.load(<usize>arg(p, 12) + at);
+  const meanB = v128.load(<usize>arg(p, 14) + at);
+  const scaleA = v128.load(affineA);
   const scaleB = v128.load(affineB);
   const shift = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
-  const low = least(arg(p, 16));
-  const slope = slopeOf(p, affineA, 1, at);
-  const constant = constantOf(p, scale, at);
+  const slopeA = slopeOf(p, affineA, 1, at);
+  const slopeB = slopeOf(p, affineB, 2, at);
+  const constantA = constantOf(p, scaleA, at);
+  const constantB = constantOf(p, scaleB, at);
   const lanes = arg(p, 11) - c;
+  const gated = arg(p, 16) != 0;
   let a = <usize>arg(p, 0) + <usize>row * strideA + at;
   let b = <usize>arg(p, 2) + <usize>row * strideB + at;
   let g = <usize>arg(p, 4) + <usize>row * strideG + at;
@@ -166,41 +165,26 @@ function pairGradientA(p: usize, row: i32, count: i32, c: i32): void {
   if (lanes < 4) {
     for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
       const v = v128.load(a);
-      const d = v128.and(v128.load(g), f32x4.gt(madd(v128.load(b), scaleB, madd(v, scale, shift)), low));
-      storeLanes(da, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)), lanes);
-      storeLanes(db, d, lanes);
+      const w = v128.load(b);
+      let d = v128.load(g);
+      if (gated) d = v128.and(d, f32x4.gt(madd(w, scaleB, madd(v, scaleA, shift)), f32x4.splat(0)));
+      storeLanes(da, madd(slopeA, f32x4.sub(v, meanA), madd(scaleA, d, constantA)), lanes);
+      storeLanes(db, madd(slopeB, f32x4.sub(w, meanB), madd(scaleB, d, constantB)), lanes);
     }
-    return;
-  }
-  for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
-    const v = v128.load(a);
-    const d = v128.and(v128.load(g), f32x4.gt(madd(v128.load(b), scaleB, madd(v, scale, shift)), low));
-    v128.store(db, d);
-    v128.store(da, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)));
-  }
-}
-
-/** The gradient of b from what stands in its place. */
-function pairGradientB(p: usize, row: i32, count: i32, c: i32): void {
-  const at = <usize>c << 2;
-  const strideB = <usize>arg(p, 3) << 2;
-  const strideDB = <usize>arg(p, 9) << 2;
-  const affine = <usize>arg(p, 15) + at;
-  const mean = v128.load(<usize>arg(p, 14) + at);
-  const scale = v128.load(affine);
-  const slope = slopeOf(p, affine, 2, at);
-  const constant = constantOf(p, scale, at);
-  const lanes = arg(p, 11) - c;
-  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
-  let db = <usize>arg(p, 8) + <usize>row * strideDB + at;
-  if (lanes < 4) {
-    for (; count > 0; count--, b += strideB, db += strideDB) {
-      storeLanes(db, madd(slope, f32x4.sub(v128.load(b), mean), madd(scale, v128.load(db), constant)), lanes);
+  } else if (gated) {
+    for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
+      const v = v128.load(a);
+      const w = v128.load(b);
+      const d = v128.and(v128.load(g), f32x4.gt(madd(w, scaleB, madd(v, scaleA, shift)), f32x4.splat(0)));
+      v128.store(da, madd(slopeA, f32x4.sub(v, meanA), madd(scaleA, d, constantA)));
+      v128.store(db, madd(slopeB, f32x4.sub(w, meanB), madd(scaleB, d, constantB)));
     }
-    return;
-  }
-  for (; count > 0; count--, b += strideB, db += strideDB) {
-    v128.store(db, madd(slope, f32x4.sub(v128.load(b), mean), madd(scale, v128.load(db), constant)));
+  } else {
+    for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
+      const d = v128.load(g);
+      v128.store(da, madd(slopeA, f32x4.sub(v128.load(a), meanA), madd(scaleA, d, constantA)));
+      v128.store(db, madd(slopeB, f32x4.sub(v128.load(b), meanB), madd(scaleB, d, constantB)));
+    }
   }
 }
 

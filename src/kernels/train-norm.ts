@@ -67,22 +67,45 @@ function moments(x: usize, stride: usize, count: i32, pivot: usize, y: usize, pa
   const p0 = v128.load(pivot);
   const p1 = v128.load(pivot, 16);
   for (; count > 0; count -= FEW) {
+    // Two rows at a time, with sums of their own: an addition has to wait for the one before.
     let s0 = f32x4.splat(0);
     let s1 = s0;
     let q0 = s0;
     let q1 = s0;
-    for (let i = min(FEW, count); i > 0; i--, x += stride) {
+    let t0 = s0;
+    let t1 = s0;
+    let r0 = s0;
+    let r1 = s0;
+    let i = min(FEW, count);
+    for (; i > 1; i -= 2) {
+      let v = f32x4.sub(v128.load(x), p0);
+      s0 = f32x4.add(s0, v);
+      q0 = madd(v, v, q0);
+      v = f32x4.sub(v128.load(x, 16), p1);
+      s1 = f32x4.add(s1, v);
+      q1 = madd(v, v, q1);
+      x += stride;
+      v = f32x4.sub(v128.load(x), p0);
+      t0 = f32x4.add(t0, v);
+      r0 = madd(v, v, r0);
+      v = f32x4.sub(v128.load(x, 16), p1);
+      t1 = f32x4.add(t1, v);
+      r1 = madd(v, v, r1);
+      x += stride;
+    }
+    if (i > 0) {
       const v0 = f32x4.sub(v128.load(x), p0);
       const v1 = f32x4.sub(v128.load(x, 16), p1);
       s0 = f32x4.add(s0, v0);
       s1 = f32x4.add(s1, v1);
       q0 = madd(v0, v0, q0);
       q1 = madd(v1, v1, q1);
+      x += stride;
     }
-    accumulate(y, s0);
-    accumulate(y + 32, s1);
-    accumulate(y + padded, q0);
-    accumulate(y + padded + 32, q1);
+    accumulate(y, f32x4.add(s0, t0));
+    accumulate(y + 32, f32x4.add(s1, t1));
+    accumulate(y + padded, f32x4.add(q0, r0));
+    accumulate(y + padded + 32, f32x4.add(q1, r1));
   }
 }
 

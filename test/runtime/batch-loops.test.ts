@@ -89,8 +89,8 @@ describe('a batch that is worked on in blocks', () => {
 
   it('agrees with the definitions in double precision', async () => {
     const each = { images: 6, size: 32, channels: 8, stride: 2 } as const;
-    const { error, of } = await trainingError(gradientGraph(block(each), 3), { threads: 2, images: each.images });
-    expect(error, of).toBeLessThan(1e-5);
+    const { error, of } = await trainingError(gradientGraph(block(each), 5), { threads: 2, images: each.images });
+    expect(error, of).toBeLessThan(5e-6);
   });
 
   it('has most of its work in loops, and keeps less of it in memory', () => {
