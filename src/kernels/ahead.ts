@@ -16,6 +16,16 @@ export function rowsAhead(channels: i32): i32 {
   return min(MOST_ROWS, max(FEWEST_ROWS, FLOATS / channels));
 }
 
+/** Floats that are read ahead at a time, about, where it is from one tensor alone: the second cache has room for them beside what is worked on. */
+const FAR: i32 = 16384;
+
+/** How many rows of `channels` to read ahead, in whole blocks of `block` rows. */
+// @ts-expect-error: decorator
+@inline
+export function rowsFar(channels: i32, block: i32): i32 {
+  return max(1, FAR / (channels * block)) * block;
+}
+
 /** Reads `rows` rows of `stride` floats from the one with the number `row` on, up to the start of the last: behind it there may be no memory. */
 // @ts-expect-error: decorator
 @inline

@@ -1,4 +1,4 @@
-import { readAhead } from './ahead';
+import { readAhead, rowsFar } from './ahead';
 import { arg } from './args';
 import { Activation, BinaryOperator } from './opcodes';
 import { first, last } from './share';
@@ -15,15 +15,22 @@ export function affine(p: usize, tid: i32, threads: i32): void {
   const rows = arg(p, 4);
   const channels = arg(p, 5);
   const end = last(rows, BLOCK, tid, threads);
-  for (let row = first(rows, BLOCK, tid, threads); row < end; row += BLOCK) {
-    const count = min(BLOCK, end - row);
-    readAhead(arg(p, 0), arg(p, 1), row, count);
-    let c = 0;
-    if (arg(p, 8) <= Activation.Relu) {
-      for (; c + 8 <= channels; c += 8) affinePair(p, row, count, c);
-    }
-    for (; c < channels; c += 4) affineBlock(p, row, count, c);
+  const far = rowsFar(channels, BLOCK);
+  for (let start = first(rows, BLOCK, tid, threads); start < end; start += far) {
+    const stop = min(end, start + far);
+    readAhead(arg(p, 0), arg(p, 1), start, stop - start);
+    for (let row = start; row < stop; row += BLOCK) affineRows(p, row, min(BLOCK, stop - row));
   }
+}
+
+/** All channels of a block of rows. */
+function affineRows(p: usize, row: i32, count: i32): void {
+  const channels = arg(p, 5);
+  let c = 0;
+  if (arg(p, 8) <= Activation.Relu) {
+    for (; c + 8 <= channels; c += 8) affinePair(p, row, count, c);
+  }
+  for (; c < channels; c += 4) affineBlock(p, row, count, c);
 }
 
 /** Eight channels of a block of rows, with no activation behind or a ReLU. */

@@ -1,4 +1,4 @@
-import { readAhead, rowsAhead } from './ahead';
+import { readAhead, rowsAhead, rowsFar } from './ahead';
 import { arg, floatArg } from './args';
 import { first, last } from './share';
 import { accumulate, BLOCK, chunkRows, chunkStart, FEW, SOME } from './train-norm';
@@ -69,11 +69,14 @@ export function batchNormPairSums(p: usize, tid: i32, threads: i32): void {
     const stop = start + chunkRows(chunk, arg(p, 6), arg(p, 8), arg(p, 16));
     const y = <usize>arg(p, 14) + <usize>(chunk * 3) * padded;
     memory.fill(y, 0, padded * 3);
+    const far = rowsFar(arg(p, 7), SOME);
     for (let row = start; row < stop; row += SOME) {
-      const some = min(SOME, stop - row);
-      readAhead(arg(p, 0), arg(p, 1), row, some);
-      readAhead(arg(p, 2), arg(p, 3), row, some);
-      for (let c = 0; c < arg(p, 7); c += 4) pairSums(p, row, some, c, y + (<usize>c << 3), padded);
+      if ((row - start) % far == 0) {
+        const ahead = min(far, stop - row);
+        readAhead(arg(p, 0), arg(p, 1), row, ahead);
+        readAhead(arg(p, 2), arg(p, 3), row, ahead);
+      }
+      for (let c = 0; c < arg(p, 7); c += 4) pairSums(p, row, min(SOME, stop - row), c, y + (<usize>c << 3), padded);
     }
   }
 }
@@ -130,9 +133,7 @@ export function batchNormPairInputGradient(p: usize, tid: i32, threads: i32): vo
     readAhead(arg(p, 0), arg(p, 1), row, count);
     readAhead(arg(p, 2), arg(p, 3), row, count);
     readAhead(arg(p, 4), arg(p, 5), row, count);
-    for (let c = 0; c < arg(p, 11); c += 4) {
-      pairGradients(p, row, count, c);
-    }
+    for (let c = 0; c < arg(p, 11); c += 4) pairGradients(p, row, count, c);
   }
 }
 

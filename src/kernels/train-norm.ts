@@ -1,4 +1,4 @@
-import { readAhead, rowsAhead } from './ahead';
+import { readAhead, rowsAhead, rowsFar } from './ahead';
 import { arg, floatArg } from './args';
 import { first, last } from './share';
 import { madd, storeLanes } from './vector';
@@ -195,10 +195,10 @@ export function batchNormSums(p: usize, tid: i32, threads: i32): void {
     const stop = start + chunkRows(chunk, arg(p, 4), arg(p, 6), arg(p, 12));
     const y = <usize>arg(p, 10) + <usize>(chunk << 1) * padded;
     memory.fill(y, 0, padded << 1);
+    const far = rowsFar(channels, SOME);
     for (let row = start; row < stop; row += SOME) {
-      const some = min(SOME, stop - row);
-      readAhead(arg(p, 0), arg(p, 1), row, some);
-      for (let c = 0; c < channels; c += 8) gradientSums(p, row, some, c, y + (<usize>c << 3), padded);
+      if ((row - start) % far == 0) readAhead(arg(p, 0), arg(p, 1), row, min(far, stop - row));
+      for (let c = 0; c < channels; c += 8) gradientSums(p, row, min(SOME, stop - row), c, y + (<usize>c << 3), padded);
     }
   }
 }
