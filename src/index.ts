@@ -125,7 +125,7 @@ export { Classifier, type TraceOptions, trace } from './nn/trace.js';
 export * as ops from './ops/index.js';
 export { quantizeModel } from './quantize/quantize.js';
 export type { LayerError, QuantizedModel, QuantizeOptions } from './quantize/types.js';
-export { type LoadOptions, type LoadProgress, loadCompiled } from './runtime/compiled-file.js';
+export { type FetchModel, type LoadOptions, type LoadProgress, loadCompiled } from './runtime/compiled-file.js';
 export type { CompiledModel } from './runtime/compiled-model.js';
 export { type OnnxClassifierOptions, onnxClassifier } from './runtime/onnx/classifier.js';
 export { enableWideSimd } from './runtime/platform.js';

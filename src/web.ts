@@ -3,7 +3,7 @@
 export type { Interpolation } from './data/resample.js';
 export type { NamedClass } from './data/top-classes.js';
 export { IMAGENET, type Preprocessing } from './data/transform.js';
-export { type LoadOptions, type LoadProgress, loadCompiled } from './runtime/compiled-file.js';
+export { type FetchModel, type LoadOptions, type LoadProgress, loadCompiled } from './runtime/compiled-file.js';
 export type { CompiledModel } from './runtime/compiled-model.js';
 export { GhostkitError } from './tensor/error.js';
 export type { FloatTensor, Shape } from './tensor/tensor.js';

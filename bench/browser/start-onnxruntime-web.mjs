@@ -1,9 +1,15 @@
 import * as ort from 'onnxruntime-web/wasm';
-import { answered, image, SHAPE, stay } from './start.mjs';
+import { answered, fromCacheStorage, image, SHAPE, stay } from './start.mjs';
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = '/ort/';
-const session = await ort.InferenceSession.create('/model.onnx', {
+let model = '/model.onnx';
+if (new URLSearchParams(location.search).get('store') === 'cache-storage') {
+  const wasm = fromCacheStorage('/ort/ort-wasm-simd-threaded.wasm');
+  model = await fromCacheStorage(model);
+  ort.env.wasm.wasmBinary = await wasm;
+}
+const session = await ort.InferenceSession.create(model, {
   executionProviders: ['wasm'],
   graphOptimizationLevel: 'all',
 });

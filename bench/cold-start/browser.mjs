@@ -16,20 +16,22 @@ const MODELS = {
 /**
  * Every runtime in a page that has its script in it and asks for what it will need as early as it can. `place`: where the network runs. `visit`: the
  * first, on which the browser has the files and no compiled code, or another after one of some seconds, from which it has kept the code that it
- * found worth keeping.
+ * found worth keeping. `store`: where the weights are, in the browser's HTTP cache or in Cache Storage, which a page reads faster; a peer has
+ * its WebAssembly there too, since that is faster for it.
  */
-const ghostkit = (precision, place, visit = 'first') => ({
-  ...{ runtime: 'ghostkit', where: 'chromium', precision, place, visit },
+const ghostkit = (precision, place, { visit = 'first', store = 'http-cache' } = {}) => ({
+  ...{ runtime: 'ghostkit', where: 'chromium', precision, place, visit, store },
   script: 'start-ghostkit',
-  query: `?model=${MODELS[precision]}&worker=${place === 'worker'}`,
-  preload: ['/kernels/build/relaxed.wasm', `/${MODELS[precision]}`],
+  query: `?model=${MODELS[precision]}&worker=${place === 'worker'}&store=${store}`,
+  preload: ['/kernels/build/relaxed.wasm', ...(store === 'http-cache' ? [`/${MODELS[precision]}`] : [])],
 });
-const peer = (runtime, visit, preload) => ({
-  ...{ runtime, where: 'chromium', precision: 'fp32', place: 'page', visit },
+const peer = (runtime, preload, { visit = 'first', store = 'http-cache' } = {}) => ({
+  ...{ runtime, where: 'chromium', precision: 'fp32', place: 'page', visit, store },
   script: `start-${runtime}`,
-  query: '?',
+  query: `?store=${store}`,
   preload,
 });
+const stored = { store: 'cache-storage' };
 
 export const COLD_STARTS = [
   ghostkit('fp32', 'worker'),
@@ -37,16 +39,19 @@ export const COLD_STARTS = [
   ghostkit('fp16', 'page'),
   ghostkit('int8', 'worker'),
   ghostkit('int8', 'page'),
-  peer('onnxruntime-web', 'first', ['/ort/ort-wasm-simd-threaded.wasm', '/model.onnx']),
-  peer('tfjs-wasm', 'first', ['/tfjs/tfjs-backend-wasm-simd.wasm', '/weights.bin']),
+  ghostkit('int8', 'worker', stored),
+  ghostkit('int8', 'page', stored),
+  peer('onnxruntime-web', ['/ort/ort-wasm-simd-threaded.wasm', '/model.onnx']),
+  peer('onnxruntime-web', [], stored),
+  peer('tfjs-wasm', ['/tfjs/tfjs-backend-wasm-simd.wasm', '/weights.bin']),
   // Without preloading WebAssembly: with it, Chromium was never seen to use the compiled code that it had kept.
-  peer('onnxruntime-web', 'again', ['/model.onnx']),
-  peer('tfjs-wasm', 'again', ['/weights.bin']),
-  ghostkit('int8', 'page', 'again'),
+  peer('onnxruntime-web', ['/model.onnx'], { visit: 'again' }),
+  peer('tfjs-wasm', ['/weights.bin'], { visit: 'again' }),
+  ghostkit('int8', 'page', { visit: 'again' }),
 ];
 
-export const titleOf = ({ runtime, precision, place, visit }) =>
-  [runtime, precision, place, visit === 'again' && visit].filter(Boolean).join('/');
+export const titleOf = ({ runtime, precision, place, visit, store }) =>
+  [runtime, precision, place, visit === 'again' && visit, store === 'cache-storage' && store].filter(Boolean).join('/');
 
 /** Rounds that are not counted: the browser's cache fills. */
 const WARM_UP = 3;
@@ -99,10 +104,10 @@ async function measureVisits(model, url, runtimes, runs, log) {
     const times = await startInTurns(browser, url, runtimes, runs, log);
     const version = versionOf(browser);
     return runtimes.map((runtime) => {
-      const { runtime: name, precision, place, visit } = runtime;
+      const { runtime: name, precision, place, visit, store } = runtime;
       const ms = times.get(runtime);
       return {
-        ...{ model, runtime: name, where: 'chromium', threads: 1, precision, place, visit },
+        ...{ model, runtime: name, where: 'chromium', threads: 1, precision, place, visit, store },
         medianMs: rounded(median(ms), 1),
         minMs: rounded(Math.min(...ms), 1),
         runs: ms.length,

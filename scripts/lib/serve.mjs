@@ -26,7 +26,7 @@ export const ISOLATION = {
  *
  * @param {object} site
  * @param {Record<string, string>} [site.folders] the folder behind each prefix such as `/models/`
- * @param {Record<string, { body: string | Uint8Array, type?: string, status?: number }>} [site.files] what is at single addresses
+ * @param {Record<string, { body: string | Uint8Array, type?: string, status?: number, headers?: Record<string, string> }>} [site.files] what is at single addresses
  * @param {(path: string) => Record<string, string>} [site.headers] further headers of a path
  * @param {boolean} [site.cached] whether browsers may keep the files of folders for an hour
  * @param {number} [site.port] any that is free by default
@@ -37,13 +37,13 @@ export async function serve({ folders = {}, files = {}, headers = () => ({}), ca
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, 'http://localhost').pathname);
     requests.push(path);
-    const send = (status, type, body) => {
-      response.writeHead(status, { 'Content-Type': type, ...headers(path) });
+    const send = (status, type, body, own = {}) => {
+      response.writeHead(status, { 'Content-Type': type, ...headers(path), ...own });
       response.end(body);
     };
     const type = TYPES[extname(path)] ?? 'application/octet-stream';
     const file = files[path];
-    if (file) return send(file.status ?? 200, file.type ?? type, file.body);
+    if (file) return send(file.status ?? 200, file.type ?? type, file.body, file.headers);
     const prefix = Object.keys(folders)
       .filter((each) => path.startsWith(each))
       .sort((a, b) => b.length - a.length)[0];

@@ -15,7 +15,12 @@ export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Gives up the download. */
   readonly signal?: AbortSignal;
+  /** How a URL is asked for, by default with the global `fetch`: for headers, or a cache of your own. */
+  readonly fetch?: FetchModel;
 }
+
+/** As the global `fetch` where it is given a URL. */
+export type FetchModel = (url: string | URL, init: { readonly signal?: AbortSignal }) => Promise<Response>;
 
 export interface LoadProgress {
   readonly loaded: number;
@@ -46,7 +51,7 @@ export async function loadCompiled(
   const { openSource } = await import('./compiled-source.js');
   let opened: CompiledSource | undefined;
   try {
-    opened = await openSource(source, options.signal);
+    opened = await openSource(source, options);
     return await loadFrom(opened, options);
   } catch (error) {
     if (error instanceof GhostkitError)

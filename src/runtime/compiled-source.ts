@@ -1,6 +1,6 @@
 import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
-import type { CompiledSource } from './compiled-file.js';
+import type { CompiledSource, LoadOptions } from './compiled-file.js';
 import { openFile } from './platform.js';
 
 /** Enough for the header of most models; a longer one is read again. */
@@ -15,17 +15,19 @@ function headerEnd(head: Uint8Array): number | undefined {
   return Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0, true)) + 8;
 }
 
+type Asked = Pick<LoadOptions, 'signal' | 'fetch'>;
+
 /** Opens a compiled model: a path or file URL in Node, anything that `fetch` takes elsewhere. */
-export async function openSource(source: string | URL, signal?: AbortSignal): Promise<CompiledSource> {
+export async function openSource(source: string | URL, options: Asked = {}): Promise<CompiledSource> {
   const file = await openFile(source);
-  if (!file) return fetchSource(source, signal);
+  if (!file) return fetchSource(source, options);
   let head = file.read(HEAD_BYTES);
   const end = headerEnd(head) ?? 0;
   if (end > head.length && end <= file.size) head = file.read(end);
   return { head, read: file.readInto, close: file.close };
 }
 
-async function fetchSource(source: string | URL, signal?: AbortSignal): Promise<CompiledSource> {
+async function fetchSource(source: string | URL, { signal, fetch = globalThis.fetch }: Asked): Promise<CompiledSource> {
   const request = async <T>(of: Promise<T>): Promise<T> => {
     try {
       return await of;

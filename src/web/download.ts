@@ -11,9 +11,9 @@ const MOST_BYTES = 2 ** 31;
 /** Fetches a compiled model whole. Throws a one-line {@link GhostkitError} for what is none. */
 export async function download(
   url: string,
-  { signal, onProgress }: Pick<LoadOptions, 'signal' | 'onProgress'>,
+  { onProgress, ...asked }: Pick<LoadOptions, 'signal' | 'onProgress' | 'fetch'>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const source = await openSource(url, signal);
+  const source = await openSource(url, asked);
   try {
     const { total, dataStart } = readCompiledHeader(source.head);
     if (total > MOST_BYTES) throw new GhostkitError(`this compiled model has ${total} bytes, which is too much`);

@@ -1,11 +1,12 @@
 import { checkTopK, type NamedClass } from '../data/top-classes.js';
 import { printable } from '../formats/text.js';
-import { type LoadProgress, loadCompiled } from '../runtime/compiled-file.js';
+import { type FetchModel, type LoadProgress, loadCompiled } from '../runtime/compiled-file.js';
 import { usableThreads } from '../runtime/executor.js';
 import { requireSimd } from '../runtime/platform.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 import { type Classified, Engine, type ModelFacts, type ModelInput } from './engine.js';
+import { throughCache } from './kept.js';
 import type { PictureSource } from './picture.js';
 import { startWorker } from './remote.js';
 
@@ -23,6 +24,14 @@ export interface WebLoadOptions {
   readonly signal?: AbortSignal;
   /** `false` leaves out relaxed SIMD, for results that are the same on every machine. */
   readonly relaxed?: boolean;
+  /**
+   * Keeps the model in the browser's Cache Storage: later visits load it faster than from the HTTP cache, and without a network. What is kept is
+   * used as it is; whether the server has a newer file is asked behind it, for the next visit. Where the browser keeps nothing, as on a
+   * page that is not served by HTTPS, the model is fetched as always.
+   */
+  readonly cache?: boolean;
+  /** How the model's URL is asked for, by default with the global `fetch`: for headers, or a cache of your own. Not with `cache`. */
+  readonly fetch?: FetchModel;
 }
 
 /** A model that a page can ask. */
@@ -66,12 +75,16 @@ export async function load(url: string | URL, options: WebLoadOptions = {}): Pro
     worker = true,
     threads = Math.min(MOST_THREADS, globalThis.navigator?.hardwareConcurrency ?? 1),
     signal,
+    cache = false,
   } = options;
   requireSimd();
   signal?.throwIfAborted();
   const address = addressOf(url);
   const settings = { ...options, threads: usableThreads(threads) };
-  return modelOf(await named(address, () => (worker ? startWorker(address, settings) : startHere(address, settings))));
+  if (cache && options.fetch) throw new GhostkitError('load: cache or fetch, not both');
+  const start = (asked: { fetch?: FetchModel }) =>
+    worker ? startWorker(address, { ...settings, ...asked }) : startHere(address, { ...settings, ...asked });
+  return modelOf(await named(address, () => (cache ? throughCache(address, signal, start) : start({}))));
 }
 
 function addressOf(url: string | URL): string {

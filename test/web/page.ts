@@ -24,6 +24,7 @@ export interface Ask {
   readonly worker?: boolean;
   readonly threads?: number;
   readonly relaxed?: boolean;
+  readonly cache?: boolean;
 }
 
 /** Loads a model in a page, classifies a picture, and returns all there is to compare. */
@@ -44,7 +45,11 @@ export function ask(page: Page, options: Ask) {
 }
 
 /** The message of the error that loading a model ends with. */
-export function failure(page: Page, url: string, options: { worker?: boolean; threads?: number } = {}) {
+export function failure(
+  page: Page,
+  url: string,
+  options: { worker?: boolean; threads?: number; cache?: boolean } = {},
+) {
   return page.evaluate(
     async ({ url, options }) => {
       try {

@@ -99,7 +99,10 @@ export async function startSite() {
     'half.ghost.safetensors': smallModel({ floats: 'float16' }),
     ...pictures,
   };
-  const files: Record<string, { body: string | Uint8Array; type?: string; status?: number }> = {};
+  const files: Record<
+    string,
+    { body: string | Uint8Array; type?: string; status?: number; headers?: Record<string, string> }
+  > = {};
   for (const name of names) {
     files[`/${name}/page.html`] = { body: name === 'strict' ? strictPage(name) : plainPage(`/${name}`) };
     files[`/${name}/example.html`] = { body: readFileSync(new URL('../../examples/page/index.html', import.meta.url)) };
