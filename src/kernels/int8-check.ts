@@ -1,10 +1,17 @@
+import { Fused, Halves } from './int8-dot';
 import { dots1x32, dots1x8, dots4x8, dots6x8 } from './int8-tiles';
 
-// Some engines' first compilers have a mistake in the relaxed dot product: under register pressure the sum that it is added to is lost (V8's
-// Liftoff before version 12, as in Node 20). The inner loops are therefore tried before they are used; where they fail, those of plain SIMD run.
+// Some engines' first compilers have a mistake in the fused dot product: under register pressure the sum that it is added to is lost (V8's
+// Liftoff before version 12, as in Node 20). The inner loops are therefore tried before they are used; where they fail, those that add the sum
+// themselves run, and if they failed too those of plain SIMD would.
 
-/** 0 before the trial, 1 where the loops are right, 2 where they are not. Every thread has its own. */
-let state: i32 = 0;
+/** What a trial may find: the loops of neither, of one or of the other form are right. */
+export const NO_DOTS: i32 = 0;
+export const FUSED: i32 = 1;
+export const HALVES: i32 = 2;
+
+/** What was found, -1 before the trial. Every thread has its own. */
+let found: i32 = -1;
 
 const ROWS: i32 = 6;
 const PANELS: i32 = 4;
@@ -12,15 +19,22 @@ const PANELS: i32 = 4;
 const K: i32 = 8;
 const PANEL: usize = 64;
 
-/** Whether the loops that use the relaxed dot product can be trusted. `scratch` has room for 1024 bytes. */
-export function dotsAreRight(scratch: usize): bool {
-  if (!ASC_FEATURE_RELAXED_SIMD) return false;
-  if (state == 0) state = tried(scratch) ? 1 : 2;
-  return state == 1;
+/** Which loops of dot products can be trusted. `scratch` has room for 1024 bytes. */
+export function dotsToTrust(scratch: usize): i32 {
+  if (!ASC_FEATURE_RELAXED_SIMD) return NO_DOTS;
+  if (found < 0) found = tried<Fused>(scratch) ? FUSED : tried<Halves>(scratch) ? HALVES : NO_DOTS;
+  return found;
 }
 
-/** All loops over a short row, on numbers that differ everywhere. */
-function tried(sums: usize): bool {
+/** Whether the form that {@link dotsToTrust} has found is the fused one. */
+// @ts-expect-error: decorator
+@inline
+export function trustsFused(): bool {
+  return found == FUSED;
+}
+
+/** All loops of a form over a short row, on numbers that differ everywhere. */
+function tried<T>(sums: usize): bool {
   const a = sums + 256;
   const weights = a + 64;
   const bias = weights + 256;
@@ -28,13 +42,15 @@ function tried(sums: usize): bool {
   for (let i = 0; i < PANELS * 8 * K; i++) store<i8>(weights + <usize>i, <i8>(7 * i - 90));
   for (let i = 0; i < PANELS * 8; i++) store<i32>(bias + (<usize>i << 2), 100000 + i);
   let right = true;
-  dots6x8(a, K, K, weights, bias, sums);
-  for (let row = 0; row < 6; row++) right = same(a, row, weights, bias, 8, sums + (<usize>row << 5)) && right;
-  dots4x8(a, K, K, weights, bias, sums);
+  if (sizeof<T>() == sizeof<Fused>()) {
+    dots6x8<T>(a, K, K, weights, bias, sums);
+    for (let row = 0; row < 6; row++) right = same(a, row, weights, bias, 8, sums + (<usize>row << 5)) && right;
+  }
+  dots4x8<T>(a, K, K, weights, bias, sums);
   for (let row = 0; row < 4; row++) right = same(a, row, weights, bias, 8, sums + (<usize>row << 5)) && right;
-  dots1x32(a, K, weights, PANEL, bias, sums);
+  dots1x32<T>(a, K, weights, PANEL, bias, sums);
   right = same(a, 0, weights, bias, 32, sums) && right;
-  dots1x8(a, K, weights, bias, sums);
+  dots1x8<T>(a, K, weights, bias, sums);
   return same(a, 0, weights, bias, 8, sums) && right;
 }
 

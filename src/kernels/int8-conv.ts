@@ -1,5 +1,6 @@
 import { arg } from './args';
-import { dotsAreRight } from './int8-check';
+import { dotsToTrust, FUSED, NO_DOTS } from './int8-check';
+import { Fused, Halves } from './int8-dot';
 import { ENDS, storeEnds } from './int8-ends';
 import { finishBytes, finishFloats } from './int8-finish';
 import { pairs1x8, pairs4x4 } from './int8-pairs';
@@ -44,9 +45,9 @@ export function int8Conv(p: usize, tid: i32, threads: i32): void {
   const bytes = (arg(p, 7) * arg(p, 11) * arg(p, 12) + 7) & ~7;
   const sums = <usize>arg(p, 22) + <usize>tid * <usize>arg(p, 23);
   const gathered = sums + SUMS + ENDS;
-  const dots = dotsAreRight(sums);
+  const dots = dotsToTrust(sums);
   // Widened, they take twice the room.
-  const step = blockRows(dots ? bytes : bytes << 1);
+  const step = blockRows(dots != NO_DOTS ? bytes : bytes << 1);
   storeEnds(p, sums + SUMS);
   for (; row < rowEnd; row += step) {
     const count = min(step, rowEnd - row);
@@ -56,7 +57,7 @@ export function int8Conv(p: usize, tid: i32, threads: i32): void {
       stride = <usize>arg(p, 1);
       a = <usize>arg(p, 0) + <usize>row * stride;
     } else gatherWindows(p, gathered, row, count, bytes);
-    if (!dots) {
+    if (dots == NO_DOTS) {
       // Behind the gathered rows, which are widened in their turn.
       const wide = (gathered + <usize>(step * bytes) + 15) & ~15;
       widen(a, stride, <usize>bytes, wide, count);
@@ -93,27 +94,29 @@ function widen(a: usize, stride: usize, bytes: usize, to: usize, count: i32): vo
 
 /** All panels over one block of at least four rows. */
 function block(
-  p: usize, a: usize, stride: usize, bytes: i32, sums: usize, row: i32, count: i32, panel: i32, panelEnd: i32, dots: bool,
+  p: usize, a: usize, stride: usize, bytes: i32, sums: usize, row: i32, count: i32, panel: i32, panelEnd: i32, dots: i32,
 ): void {
-  const length = dots ? <usize>bytes : <usize>bytes << 1;
+  const length = dots != NO_DOTS ? <usize>bytes : <usize>bytes << 1;
   const panelBytes = <usize>bytes << 3;
   for (; panel < panelEnd; panel++) {
     const weights = <usize>arg(p, 19) + <usize>panel * panelBytes;
     const bias = <usize>arg(p, 20) + (<usize>panel << 5);
-    if (ASC_FEATURE_RELAXED_SIMD && dots && count >= 6 && isPlain(p, panel)) {
-      wholePanel(p, a, stride, length, weights, bias, sums + SUMS, row, count, panel);
+    if (ASC_FEATURE_RELAXED_SIMD && dots != NO_DOTS && count >= 6 && isPlain(p, panel)) {
+      if (dots == FUSED) wholePanel<Fused>(p, a, stride, length, weights, bias, sums + SUMS, row, count, panel);
+      else wholePanel<Halves>(p, a, stride, length, weights, bias, sums + SUMS, row, count, panel);
       continue;
     }
     for (let i = 0; i < count; ) {
       const left = count - i;
-      const height = dots && left > 4 && count >= 6 ? 6 : 4;
+      const height = dots == FUSED && left > 4 && count >= 6 ? 6 : 4;
       // The last tile goes back to rows that are done already rather than past the end.
       i = min(i, count - height);
       const from = a + <usize>i * stride;
       const to = sums + (<usize>i << 5);
-      if (ASC_FEATURE_RELAXED_SIMD && dots) {
-        if (height == 6) dots6x8(from, stride, length, weights, bias, to);
-        else dots4x8(from, stride, length, weights, bias, to);
+      if (ASC_FEATURE_RELAXED_SIMD && dots != NO_DOTS) {
+        if (height == 6) dots6x8<Fused>(from, stride, length, weights, bias, to);
+        else if (dots == FUSED) dots4x8<Fused>(from, stride, length, weights, bias, to);
+        else dots4x8<Halves>(from, stride, length, weights, bias, to);
       } else {
         pairs4x4(from, stride, length, weights, bias, to);
         pairs4x4(from, stride, length, weights + 16, bias + 16, to + 16);
@@ -132,48 +135,52 @@ function isPlain(p: usize, panel: i32): bool {
 }
 
 /** A plain panel over one block of at least six rows: its sums are not stored in between. */
-function wholePanel(
+function wholePanel<T>(
   p: usize, a: usize, stride: usize, length: usize, weights: usize, bias: usize, k: usize, row: i32, count: i32, panel: i32,
 ): void {
   const strideY = <usize>arg(p, 3);
   const y = <usize>arg(p, 2) + <usize>row * strideY + (<usize>panel << 3);
   const m = <usize>arg(p, 21) + (<usize>panel << 5);
-  const rest = count % 6;
-  // Seven rows are two tiles of four rather than two of six.
-  const whole = rest == 1 && count > 6 ? count - 7 : count - rest;
   let i = 0;
-  for (; i < whole; i += 6) {
-    bytes6x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
-  }
-  // As in `block`, the last tile goes back.
-  if (rest == 5) {
-    i = count - 6;
-    bytes6x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
-    return;
+  if (sizeof<T>() == sizeof<Fused>()) {
+    const rest = count % 6;
+    // Seven rows are two tiles of four rather than two of six.
+    const whole = rest == 1 && count > 6 ? count - 7 : count - rest;
+    for (; i < whole; i += 6) {
+      bytes6x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+    }
+    // As in `block`, the last tile goes back.
+    if (rest == 5) {
+      i = count - 6;
+      bytes6x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+      return;
+    }
   }
   for (; i < count; i += 4) {
     i = min(i, count - 4);
-    bytes4x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+    bytes4x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
   }
 }
 
 /** Up to three rows, one by one. */
 function singles(
-  p: usize, a: usize, stride: usize, bytes: i32, sums: usize, row: i32, count: i32, panel: i32, panelEnd: i32, dots: bool,
+  p: usize, a: usize, stride: usize, bytes: i32, sums: usize, row: i32, count: i32, panel: i32, panelEnd: i32, dots: i32,
 ): void {
   const panelBytes = <usize>bytes << 3;
   for (let i = 0; i < count; i++, a += stride) {
     for (let at = panel; at < panelEnd; ) {
       const weights = <usize>arg(p, 19) + <usize>at * panelBytes;
       const bias = <usize>arg(p, 20) + (<usize>at << 5);
-      if (ASC_FEATURE_RELAXED_SIMD && dots) {
+      if (ASC_FEATURE_RELAXED_SIMD && dots != NO_DOTS) {
         if (at + 4 <= panelEnd) {
-          dots1x32(a, <usize>bytes, weights, panelBytes, bias, sums);
+          if (dots == FUSED) dots1x32<Fused>(a, <usize>bytes, weights, panelBytes, bias, sums);
+          else dots1x32<Halves>(a, <usize>bytes, weights, panelBytes, bias, sums);
           finish(p, sums, row + i, 1, at, 4);
           at += 4;
           continue;
         }
-        dots1x8(a, <usize>bytes, weights, bias, sums);
+        if (dots == FUSED) dots1x8<Fused>(a, <usize>bytes, weights, bias, sums);
+        else dots1x8<Halves>(a, <usize>bytes, weights, bias, sums);
       } else pairs1x8(a, <usize>bytes << 1, weights, bias, sums);
       finish(p, sums, row + i, 1, at, 1);
       at++;

@@ -1,6 +1,8 @@
 import { arg } from './args';
+import { trustsFused } from './int8-check';
 import { CONSTANTS, endTiles } from './int8-depthwise-end';
 import { sums3, sums3s2, sums5, sums5s2, TILE } from './int8-depthwise-sums';
+import { Fused, Halves } from './int8-dot';
 
 // Depthwise convolution by the relaxed dot product, for 3x3 and 5x5 kernels with a horizontal stride of 1 or 2: four taps of a kernel's row in one
 // instruction. For that the rows of the image that are in use are kept with the bytes of four neighbouring columns side by side,
@@ -159,11 +161,8 @@ function outputs(
   let head = <usize>arg(p, 18) + <usize>(from >> 3) * vector;
   for (; count > 0; count -= 8, head += vector, y += 8, r += 8) {
     for (let to = sums; to < sums + TILE; to += TILE / 2) {
-      if (five) {
-        if (one) sums5(a, b, c, d, e, step, apart, w, width, rows, to);
-        else sums5s2(a, b, c, d, e, step, apart, w, width, rows, to);
-      } else if (one) sums3(a, b, c, step, apart, w, width, rows, to);
-      else sums3s2(a, b, c, step, apart, w, width, rows, to);
+      if (trustsFused()) sumsOf<Fused>(a, b, c, d, e, step, apart, w, width, rows, to, five, one);
+      else sumsOf<Halves>(a, b, c, d, e, step, apart, w, width, rows, to, five, one);
       w += bytes;
       a += 16;
       b += 16;
@@ -173,4 +172,16 @@ function outputs(
     }
     endTiles(p, k, head, y, r, sums, rows, count, last);
   }
+}
+
+// @ts-expect-error: decorator
+@inline
+function sumsOf<T>(
+  a: usize, b: usize, c: usize, d: usize, e: usize, step: usize, apart: usize, w: usize, width: i32, rows: i32, to: usize, five: bool, one: bool,
+): void {
+  if (five) {
+    if (one) sums5<T>(a, b, c, d, e, step, apart, w, width, rows, to);
+    else sums5s2<T>(a, b, c, d, e, step, apart, w, width, rows, to);
+  } else if (one) sums3<T>(a, b, c, step, apart, w, width, rows, to);
+  else sums3s2<T>(a, b, c, step, apart, w, width, rows, to);
 }

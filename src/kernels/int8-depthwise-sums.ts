@@ -3,26 +3,23 @@
 // from the rows of one output row to those of the next; `w` the weights, for each row of the kernel `[4 channels][4 taps]`, twice for five taps, zeros
 // behind the last. The sums fit into 16 bits; those of four pixels go to `to`, and those of the next four TILE bytes behind them.
 //
+// `T` is the form of the dot product (int8-dot.ts).
+//
 // They do nothing else: with what comes after the sums, or with a call, in such a loop V8 keeps its weights in memory rather than in registers.
+
+import { dot } from './int8-dot';
 
 /** Bytes of the sums of four pixels, twice four channels. */
 export const TILE: usize = 64;
 
 // @ts-expect-error: decorator
 @inline
-function dot(w: v128, x: v128, sum: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, x, sum);
-  return sum;
-}
-
-// @ts-expect-error: decorator
-@inline
-function dots3(u: v128, a: v128, v: v128, b: v128, w: v128, c: v128): v128 {
-  return dot(w, c, dot(v, b, dot(u, a, i32x4.splat(0))));
+function dots3<T>(u: v128, a: v128, v: v128, b: v128, w: v128, c: v128): v128 {
+  return dot<T>(w, c, dot<T>(v, b, dot<T>(u, a, i32x4.splat(0))));
 }
 
 /** 3x3, stride 1: a pixel at an odd column has the weights of the one before it, one byte further on. */
-export function sums3(
+export function sums3<T>(
   a: usize, b: usize, c: usize, step: usize, slot: usize, w: usize, width: i32, rows: i32, to: usize,
 ): void {
   const u0 = v128.load(w);
@@ -39,11 +36,11 @@ export function sums3(
       let x0 = v128.load(q0);
       let x1 = v128.load(q1);
       let x2 = v128.load(q2);
-      v128.store(to, i16x8.narrow_i32x4_s(dots3(u0, x0, u1, x1, u2, x2), dots3(v0, x0, v1, x1, v2, x2)));
+      v128.store(to, i16x8.narrow_i32x4_s(dots3<T>(u0, x0, u1, x1, u2, x2), dots3<T>(v0, x0, v1, x1, v2, x2)));
       x0 = v128.load(q0 + step);
       x1 = v128.load(q1 + step);
       x2 = v128.load(q2 + step);
-      v128.store(to, i16x8.narrow_i32x4_s(dots3(u0, x0, u1, x1, u2, x2), dots3(v0, x0, v1, x1, v2, x2)), 16);
+      v128.store(to, i16x8.narrow_i32x4_s(dots3<T>(u0, x0, u1, x1, u2, x2), dots3<T>(v0, x0, v1, x1, v2, x2)), 16);
       q0 += step << 1;
       q1 += step << 1;
       q2 += step << 1;
@@ -52,7 +49,7 @@ export function sums3(
 }
 
 /** 3x3, stride 2. */
-export function sums3s2(
+export function sums3s2<T>(
   a: usize, b: usize, c: usize, step: usize, slot: usize, w: usize, width: i32, rows: i32, to: usize,
 ): void {
   const u0 = v128.load(w);
@@ -63,14 +60,14 @@ export function sums3s2(
     let q1 = b;
     let q2 = c;
     for (let left = width; left > 0; left -= 4, to += TILE) {
-      let s0 = dots3(u0, v128.load(q0), u1, v128.load(q1), u2, v128.load(q2));
-      let s1 = dots3(u0, v128.load(q0 + step), u1, v128.load(q1 + step), u2, v128.load(q2 + step));
+      let s0 = dots3<T>(u0, v128.load(q0), u1, v128.load(q1), u2, v128.load(q2));
+      let s1 = dots3<T>(u0, v128.load(q0 + step), u1, v128.load(q1 + step), u2, v128.load(q2 + step));
       v128.store(to, i16x8.narrow_i32x4_s(s0, s1));
       q0 += step << 1;
       q1 += step << 1;
       q2 += step << 1;
-      s0 = dots3(u0, v128.load(q0), u1, v128.load(q1), u2, v128.load(q2));
-      s1 = dots3(u0, v128.load(q0 + step), u1, v128.load(q1 + step), u2, v128.load(q2 + step));
+      s0 = dots3<T>(u0, v128.load(q0), u1, v128.load(q1), u2, v128.load(q2));
+      s1 = dots3<T>(u0, v128.load(q0 + step), u1, v128.load(q1 + step), u2, v128.load(q2 + step));
       v128.store(to, i16x8.narrow_i32x4_s(s0, s1), 16);
       q0 += step << 1;
       q1 += step << 1;
@@ -80,7 +77,7 @@ export function sums3s2(
 }
 
 /** 5x5, stride 1. */
-export function sums5(
+export function sums5<T>(
   a: usize, b: usize, c: usize, d: usize, e: usize, step: usize, slot: usize, w: usize, width: i32, rows: i32, to: usize,
 ): void {
   const zero = i32x4.splat(0);
@@ -96,91 +93,91 @@ export function sums5(
       let v = i32x4.shl(u, 8);
       let z = v128.or(i32x4.shl(t, 8), i32x4.shr_u(u, 24));
       let x = v128.load(q0);
-      let c0 = dot(u, x, zero);
-      let c1 = dot(v, x, zero);
+      let c0 = dot<T>(u, x, zero);
+      let c1 = dot<T>(v, x, zero);
       q0 += step;
       x = v128.load(q0);
-      let c2 = dot(u, x, zero);
-      let c3 = dot(v, x, zero);
+      let c2 = dot<T>(u, x, zero);
+      let c3 = dot<T>(v, x, zero);
       q0 += step;
       x = v128.load(q0);
-      c0 = dot(t, x, c0);
-      c1 = dot(z, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(z, x, c1);
       x = v128.load(q0 + step);
-      c2 = dot(t, x, c2);
-      c3 = dot(z, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(z, x, c3);
       u = v128.load(w, 32);
       t = v128.load(w, 48);
       v = i32x4.shl(u, 8);
       z = v128.or(i32x4.shl(t, 8), i32x4.shr_u(u, 24));
       x = v128.load(q1);
-      c0 = dot(u, x, c0);
-      c1 = dot(v, x, c1);
+      c0 = dot<T>(u, x, c0);
+      c1 = dot<T>(v, x, c1);
       q1 += step;
       x = v128.load(q1);
-      c2 = dot(u, x, c2);
-      c3 = dot(v, x, c3);
+      c2 = dot<T>(u, x, c2);
+      c3 = dot<T>(v, x, c3);
       q1 += step;
       x = v128.load(q1);
-      c0 = dot(t, x, c0);
-      c1 = dot(z, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(z, x, c1);
       x = v128.load(q1 + step);
-      c2 = dot(t, x, c2);
-      c3 = dot(z, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(z, x, c3);
       u = v128.load(w, 64);
       t = v128.load(w, 80);
       v = i32x4.shl(u, 8);
       z = v128.or(i32x4.shl(t, 8), i32x4.shr_u(u, 24));
       x = v128.load(q2);
-      c0 = dot(u, x, c0);
-      c1 = dot(v, x, c1);
+      c0 = dot<T>(u, x, c0);
+      c1 = dot<T>(v, x, c1);
       q2 += step;
       x = v128.load(q2);
-      c2 = dot(u, x, c2);
-      c3 = dot(v, x, c3);
+      c2 = dot<T>(u, x, c2);
+      c3 = dot<T>(v, x, c3);
       q2 += step;
       x = v128.load(q2);
-      c0 = dot(t, x, c0);
-      c1 = dot(z, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(z, x, c1);
       x = v128.load(q2 + step);
-      c2 = dot(t, x, c2);
-      c3 = dot(z, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(z, x, c3);
       u = v128.load(w, 96);
       t = v128.load(w, 112);
       v = i32x4.shl(u, 8);
       z = v128.or(i32x4.shl(t, 8), i32x4.shr_u(u, 24));
       x = v128.load(q3);
-      c0 = dot(u, x, c0);
-      c1 = dot(v, x, c1);
+      c0 = dot<T>(u, x, c0);
+      c1 = dot<T>(v, x, c1);
       q3 += step;
       x = v128.load(q3);
-      c2 = dot(u, x, c2);
-      c3 = dot(v, x, c3);
+      c2 = dot<T>(u, x, c2);
+      c3 = dot<T>(v, x, c3);
       q3 += step;
       x = v128.load(q3);
-      c0 = dot(t, x, c0);
-      c1 = dot(z, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(z, x, c1);
       x = v128.load(q3 + step);
-      c2 = dot(t, x, c2);
-      c3 = dot(z, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(z, x, c3);
       u = v128.load(w, 128);
       t = v128.load(w, 144);
       v = i32x4.shl(u, 8);
       z = v128.or(i32x4.shl(t, 8), i32x4.shr_u(u, 24));
       x = v128.load(q4);
-      c0 = dot(u, x, c0);
-      c1 = dot(v, x, c1);
+      c0 = dot<T>(u, x, c0);
+      c1 = dot<T>(v, x, c1);
       q4 += step;
       x = v128.load(q4);
-      c2 = dot(u, x, c2);
-      c3 = dot(v, x, c3);
+      c2 = dot<T>(u, x, c2);
+      c3 = dot<T>(v, x, c3);
       q4 += step;
       x = v128.load(q4);
-      c0 = dot(t, x, c0);
-      c1 = dot(z, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(z, x, c1);
       x = v128.load(q4 + step);
-      c2 = dot(t, x, c2);
-      c3 = dot(z, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(z, x, c3);
       v128.store(to, i16x8.narrow_i32x4_s(c0, c1));
       v128.store(to, i16x8.narrow_i32x4_s(c2, c3), 16);
     }
@@ -188,7 +185,7 @@ export function sums5(
 }
 
 /** 5x5, stride 2: the fifth tap is the third byte of the next pair of columns. */
-export function sums5s2(
+export function sums5s2<T>(
   a: usize, b: usize, c: usize, d: usize, e: usize, step: usize, slot: usize, w: usize, width: i32, rows: i32, to: usize,
 ): void {
   const zero = i32x4.splat(0);
@@ -201,89 +198,89 @@ export function sums5s2(
     for (let left = width; left > 0; left -= 4, to += TILE) {
       let u = v128.load(w);
       let t = i32x4.shl(v128.load(w, 16), 16);
-      let c0 = dot(u, v128.load(q0), zero);
+      let c0 = dot<T>(u, v128.load(q0), zero);
       q0 += step;
       let x = v128.load(q0);
-      c0 = dot(t, x, c0);
-      let c1 = dot(u, x, zero);
+      c0 = dot<T>(t, x, c0);
+      let c1 = dot<T>(u, x, zero);
       q0 += step;
       x = v128.load(q0);
-      c1 = dot(t, x, c1);
-      let c2 = dot(u, x, zero);
+      c1 = dot<T>(t, x, c1);
+      let c2 = dot<T>(u, x, zero);
       q0 += step;
       x = v128.load(q0);
-      c2 = dot(t, x, c2);
-      let c3 = dot(u, x, zero);
+      c2 = dot<T>(t, x, c2);
+      let c3 = dot<T>(u, x, zero);
       q0 += step;
-      c3 = dot(t, v128.load(q0), c3);
+      c3 = dot<T>(t, v128.load(q0), c3);
       u = v128.load(w, 32);
       t = i32x4.shl(v128.load(w, 48), 16);
-      c0 = dot(u, v128.load(q1), c0);
+      c0 = dot<T>(u, v128.load(q1), c0);
       q1 += step;
       x = v128.load(q1);
-      c0 = dot(t, x, c0);
-      c1 = dot(u, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(u, x, c1);
       q1 += step;
       x = v128.load(q1);
-      c1 = dot(t, x, c1);
-      c2 = dot(u, x, c2);
+      c1 = dot<T>(t, x, c1);
+      c2 = dot<T>(u, x, c2);
       q1 += step;
       x = v128.load(q1);
-      c2 = dot(t, x, c2);
-      c3 = dot(u, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(u, x, c3);
       q1 += step;
-      c3 = dot(t, v128.load(q1), c3);
+      c3 = dot<T>(t, v128.load(q1), c3);
       u = v128.load(w, 64);
       t = i32x4.shl(v128.load(w, 80), 16);
-      c0 = dot(u, v128.load(q2), c0);
+      c0 = dot<T>(u, v128.load(q2), c0);
       q2 += step;
       x = v128.load(q2);
-      c0 = dot(t, x, c0);
-      c1 = dot(u, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(u, x, c1);
       q2 += step;
       x = v128.load(q2);
-      c1 = dot(t, x, c1);
-      c2 = dot(u, x, c2);
+      c1 = dot<T>(t, x, c1);
+      c2 = dot<T>(u, x, c2);
       q2 += step;
       x = v128.load(q2);
-      c2 = dot(t, x, c2);
-      c3 = dot(u, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(u, x, c3);
       q2 += step;
-      c3 = dot(t, v128.load(q2), c3);
+      c3 = dot<T>(t, v128.load(q2), c3);
       u = v128.load(w, 96);
       t = i32x4.shl(v128.load(w, 112), 16);
-      c0 = dot(u, v128.load(q3), c0);
+      c0 = dot<T>(u, v128.load(q3), c0);
       q3 += step;
       x = v128.load(q3);
-      c0 = dot(t, x, c0);
-      c1 = dot(u, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(u, x, c1);
       q3 += step;
       x = v128.load(q3);
-      c1 = dot(t, x, c1);
-      c2 = dot(u, x, c2);
+      c1 = dot<T>(t, x, c1);
+      c2 = dot<T>(u, x, c2);
       q3 += step;
       x = v128.load(q3);
-      c2 = dot(t, x, c2);
-      c3 = dot(u, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(u, x, c3);
       q3 += step;
-      c3 = dot(t, v128.load(q3), c3);
+      c3 = dot<T>(t, v128.load(q3), c3);
       u = v128.load(w, 128);
       t = i32x4.shl(v128.load(w, 144), 16);
-      c0 = dot(u, v128.load(q4), c0);
+      c0 = dot<T>(u, v128.load(q4), c0);
       q4 += step;
       x = v128.load(q4);
-      c0 = dot(t, x, c0);
-      c1 = dot(u, x, c1);
+      c0 = dot<T>(t, x, c0);
+      c1 = dot<T>(u, x, c1);
       q4 += step;
       x = v128.load(q4);
-      c1 = dot(t, x, c1);
-      c2 = dot(u, x, c2);
+      c1 = dot<T>(t, x, c1);
+      c2 = dot<T>(u, x, c2);
       q4 += step;
       x = v128.load(q4);
-      c2 = dot(t, x, c2);
-      c3 = dot(u, x, c3);
+      c2 = dot<T>(t, x, c2);
+      c3 = dot<T>(u, x, c3);
       q4 += step;
-      c3 = dot(t, v128.load(q4), c3);
+      c3 = dot<T>(t, v128.load(q4), c3);
       v128.store(to, i16x8.narrow_i32x4_s(c0, c1));
       v128.store(to, i16x8.narrow_i32x4_s(c2, c3), 16);
     }

@@ -1,5 +1,5 @@
 import { arg } from './args';
-import { dotsAreRight } from './int8-check';
+import { dotsToTrust, NO_DOTS } from './int8-check';
 import { depthwiseDots, suitsDots } from './int8-depthwise-dots';
 import { CONSTANTS, endFour, endOne, storeConstants } from './int8-depthwise-end';
 import { fourBytes3s1, fourBytes3s2, fourBytes5s1, fourBytes5s2 } from './int8-depthwise-rows';
@@ -27,7 +27,7 @@ export function int8Depthwise(p: usize, tid: i32, threads: i32): void {
   let channelEnd = channels;
   // As in depthwise.ts: rows, so that a thread finds its inputs in its own cache.
   const scratch = <usize>arg(p, 26) + <usize>tid * <usize>arg(p, 27);
-  const dots = suitsDots(p) && dotsAreRight(scratch);
+  const dots = suitsDots(p) && dotsToTrust(scratch) != NO_DOTS;
   if (rows < 2 * threads && channels >= 16 * threads && !dots) {
     channel = first(channels, 16, tid, threads);
     channelEnd = last(channels, 16, tid, threads);

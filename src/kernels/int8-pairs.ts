@@ -1,4 +1,4 @@
-// The inner loops of an int8 convolution without relaxed SIMD, or where its dot product is not to be trusted (int8-check.ts): pairs of 16 bits are
+// The inner loops of an int8 convolution without relaxed SIMD, or where neither of its dot products is to be trusted (int8-check.ts): pairs of 16 bits are
 // multiplied and added. Activations are widened once for all panels, weights as they are read; their packing is that of int8-tiles.ts.
 
 /** Two sums of each output, side by side, become one. */

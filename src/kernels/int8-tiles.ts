@@ -1,19 +1,13 @@
+import { dot } from './int8-dot';
 import { scaled, storeTwo } from './int8-ends';
 
 // The inner loops of an int8 convolution with relaxed SIMD: rows of activations, `bytes` long and `stride` bytes apart, times one packed panel of 8
 // output channels, `[input channel / 4][8][4]`, a step of 4 at a time: of two steps V8 loads all weights first, and has to keep some of the sums in
-// memory for it. The sums, 32 bits wide, end in `sums`, row by row, 8 a row. Four products and their sum are one instruction (with VNNI one of the
-// processor's too), if one side fits into 7 bits: activations are 0 to 127. It is exact, so the results are those of int8-pairs.ts.
+// memory for it. The sums, 32 bits wide, end in `sums`, row by row, 8 a row. `T` is the form of the dot product (int8-dot.ts); activations, 0 to 127, are
+// its side of 7 bits. The results are those of int8-pairs.ts.
 
-// @ts-expect-error: decorator
-@inline
-function dot(w: v128, x: v128, sum: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, x, sum);
-  return sum;
-}
-
-/** 6 rows by a panel, from the bias on; 12 sums fit into registers where the instruction is the processor's own. */
-export function dots6x8(a: usize, stride: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
+/** 6 rows by a panel, from the bias on; 12 sums fit into registers where the product is one instruction of the processor's. */
+export function dots6x8<T>(a: usize, stride: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
   let c00 = v128.load(bias);
   let c01 = v128.load(bias, 16);
   let c10 = c00;
@@ -35,23 +29,23 @@ export function dots6x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
+    c00 = dot<T>(b0, v, c00);
+    c01 = dot<T>(b1, v, c01);
     v = v128.load32_splat(a1);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
+    c10 = dot<T>(b0, v, c10);
+    c11 = dot<T>(b1, v, c11);
     v = v128.load32_splat(a2);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
+    c20 = dot<T>(b0, v, c20);
+    c21 = dot<T>(b1, v, c21);
     v = v128.load32_splat(a3);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
+    c30 = dot<T>(b0, v, c30);
+    c31 = dot<T>(b1, v, c31);
     v = v128.load32_splat(a4);
-    c40 = dot(b0, v, c40);
-    c41 = dot(b1, v, c41);
+    c40 = dot<T>(b0, v, c40);
+    c41 = dot<T>(b1, v, c41);
     v = v128.load32_splat(a5);
-    c50 = dot(b0, v, c50);
-    c51 = dot(b1, v, c51);
+    c50 = dot<T>(b0, v, c50);
+    c51 = dot<T>(b1, v, c51);
     a += 4;
     a1 += 4;
     a2 += 4;
@@ -77,7 +71,7 @@ export function dots6x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
  * The same, all the way to bytes: `m` are the panel's multipliers, `k` the vectors that {@link storeEnds} has made; see int8-finish.ts. What stands
  * behind the loop is not alive in it, so the sums still have their registers.
  */
-export function bytes6x8(
+export function bytes6x8<T>(
   a: usize, stride: usize, bytes: usize, b: usize, bias: usize, m: usize, k: usize, y: usize, strideY: usize,
 ): void {
   let c00 = v128.load(bias);
@@ -101,23 +95,23 @@ export function bytes6x8(
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
+    c00 = dot<T>(b0, v, c00);
+    c01 = dot<T>(b1, v, c01);
     v = v128.load32_splat(a1);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
+    c10 = dot<T>(b0, v, c10);
+    c11 = dot<T>(b1, v, c11);
     v = v128.load32_splat(a2);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
+    c20 = dot<T>(b0, v, c20);
+    c21 = dot<T>(b1, v, c21);
     v = v128.load32_splat(a3);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
+    c30 = dot<T>(b0, v, c30);
+    c31 = dot<T>(b1, v, c31);
     v = v128.load32_splat(a4);
-    c40 = dot(b0, v, c40);
-    c41 = dot(b1, v, c41);
+    c40 = dot<T>(b0, v, c40);
+    c41 = dot<T>(b1, v, c41);
     v = v128.load32_splat(a5);
-    c50 = dot(b0, v, c50);
-    c51 = dot(b1, v, c51);
+    c50 = dot<T>(b0, v, c50);
+    c51 = dot<T>(b1, v, c51);
     a += 4;
     a1 += 4;
     a2 += 4;
@@ -135,7 +129,7 @@ export function bytes6x8(
 }
 
 /** 4 rows by a panel, from the bias on. */
-export function dots4x8(a: usize, stride: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
+export function dots4x8<T>(a: usize, stride: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
   let c00 = v128.load(bias);
   let c01 = v128.load(bias, 16);
   let c10 = c00;
@@ -151,17 +145,17 @@ export function dots4x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
+    c00 = dot<T>(b0, v, c00);
+    c01 = dot<T>(b1, v, c01);
     v = v128.load32_splat(a1);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
+    c10 = dot<T>(b0, v, c10);
+    c11 = dot<T>(b1, v, c11);
     v = v128.load32_splat(a2);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
+    c20 = dot<T>(b0, v, c20);
+    c21 = dot<T>(b1, v, c21);
     v = v128.load32_splat(a3);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
+    c30 = dot<T>(b0, v, c30);
+    c31 = dot<T>(b1, v, c31);
     a += 4;
     a1 += 4;
     a2 += 4;
@@ -178,7 +172,7 @@ export function dots4x8(a: usize, stride: usize, bytes: usize, b: usize, bias: u
 }
 
 /** The same as {@link bytes6x8} with 4 rows. */
-export function bytes4x8(
+export function bytes4x8<T>(
   a: usize, stride: usize, bytes: usize, b: usize, bias: usize, m: usize, k: usize, y: usize, strideY: usize,
 ): void {
   let c00 = v128.load(bias);
@@ -196,17 +190,17 @@ export function bytes4x8(
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
     let v = v128.load32_splat(a);
-    c00 = dot(b0, v, c00);
-    c01 = dot(b1, v, c01);
+    c00 = dot<T>(b0, v, c00);
+    c01 = dot<T>(b1, v, c01);
     v = v128.load32_splat(a1);
-    c10 = dot(b0, v, c10);
-    c11 = dot(b1, v, c11);
+    c10 = dot<T>(b0, v, c10);
+    c11 = dot<T>(b1, v, c11);
     v = v128.load32_splat(a2);
-    c20 = dot(b0, v, c20);
-    c21 = dot(b1, v, c21);
+    c20 = dot<T>(b0, v, c20);
+    c21 = dot<T>(b1, v, c21);
     v = v128.load32_splat(a3);
-    c30 = dot(b0, v, c30);
-    c31 = dot(b1, v, c31);
+    c30 = dot<T>(b0, v, c30);
+    c31 = dot<T>(b1, v, c31);
     a += 4;
     a1 += 4;
     a2 += 4;
@@ -220,7 +214,7 @@ export function bytes4x8(
 }
 
 /** One row by four panels, `panel` bytes apart, from the bias on: as fast as the weights are read. */
-export function dots1x32(a: usize, bytes: usize, b: usize, panel: usize, bias: usize, sums: usize): void {
+export function dots1x32<T>(a: usize, bytes: usize, b: usize, panel: usize, bias: usize, sums: usize): void {
   let c0 = v128.load(bias);
   let c1 = v128.load(bias, 16);
   let c2 = v128.load(bias, 32);
@@ -234,14 +228,14 @@ export function dots1x32(a: usize, bytes: usize, b: usize, panel: usize, bias: u
   let f = e + panel;
   for (const stop = a + bytes; a < stop; a += 4) {
     const v = v128.load32_splat(a);
-    c0 = dot(v128.load(b), v, c0);
-    c1 = dot(v128.load(b, 16), v, c1);
-    c2 = dot(v128.load(d), v, c2);
-    c3 = dot(v128.load(d, 16), v, c3);
-    c4 = dot(v128.load(e), v, c4);
-    c5 = dot(v128.load(e, 16), v, c5);
-    c6 = dot(v128.load(f), v, c6);
-    c7 = dot(v128.load(f, 16), v, c7);
+    c0 = dot<T>(v128.load(b), v, c0);
+    c1 = dot<T>(v128.load(b, 16), v, c1);
+    c2 = dot<T>(v128.load(d), v, c2);
+    c3 = dot<T>(v128.load(d, 16), v, c3);
+    c4 = dot<T>(v128.load(e), v, c4);
+    c5 = dot<T>(v128.load(e, 16), v, c5);
+    c6 = dot<T>(v128.load(f), v, c6);
+    c7 = dot<T>(v128.load(f, 16), v, c7);
     b += 32;
     d += 32;
     e += 32;
@@ -258,13 +252,13 @@ export function dots1x32(a: usize, bytes: usize, b: usize, panel: usize, bias: u
 }
 
 /** One row by one panel, from the bias on. */
-export function dots1x8(a: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
+export function dots1x8<T>(a: usize, bytes: usize, b: usize, bias: usize, sums: usize): void {
   let c0 = v128.load(bias);
   let c1 = v128.load(bias, 16);
   for (const stop = a + bytes; a < stop; a += 4, b += 32) {
     const v = v128.load32_splat(a);
-    c0 = dot(v128.load(b), v, c0);
-    c1 = dot(v128.load(b, 16), v, c1);
+    c0 = dot<T>(v128.load(b), v, c0);
+    c1 = dot<T>(v128.load(b, 16), v, c1);
   }
   v128.store(sums, c0);
   v128.store(sums, c1, 16);
