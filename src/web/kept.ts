@@ -4,7 +4,7 @@ import type { FetchModel } from '../runtime/compiled-file.js';
 // takes, and no network; but nobody asks the server whether it is still the same, so that is done here, behind the first answer.
 
 /** The name of the cache; a page may delete it: `caches.delete('ghostkit')`. */
-export const CACHE = 'ghostkit';
+const CACHE = 'ghostkit';
 
 /** The copy that is kept, where there is one and the browser has Cache Storage for this page. */
 async function find(url: string): Promise<Response | undefined> {
@@ -21,14 +21,6 @@ async function keep(url: string, copy: Response): Promise<void> {
     await (await caches.open(CACHE)).put(url, copy);
   } catch {
     await copy.body?.cancel().catch(() => {});
-  }
-}
-
-async function forget(url: string): Promise<void> {
-  try {
-    await (await caches.open(CACHE)).delete(url);
-  } catch {
-    // Where nothing can be kept, nothing is.
   }
 }
 
@@ -57,7 +49,7 @@ async function refresh(url: string, kept: Headers): Promise<void> {
 
 /**
  * Starts a model from the copy that is kept, else from its server, and then keeps it. A copy that does not load (it is damaged, or of a version
- * of ghostkit before this one) is given up for the server's.
+ * of ghostkit before this one) gives way to the server's, if that does.
  */
 export async function throughCache<T>(
   url: string,
@@ -78,7 +70,7 @@ export async function throughCache<T>(
   try {
     const started = await start({ fetch: fromCache }).catch(async (error) => {
       if (!kept || signal?.aborted) throw error;
-      await forget(url);
+      // Not forgotten yet: without a network, what could not be loaded for another reason stays.
       kept = undefined;
       return start({ fetch: ask });
     });

@@ -99,6 +99,21 @@ describe.skipIf(missing)('a model that a page keeps', () => {
     await keptIs(name, site.model);
   });
 
+  it('stays where a file of ghostkit is missing and the server is gone', async () => {
+    serve('stays.bin', site.model);
+    await asked('stays.bin');
+    await keptIs('stays.bin', site.model);
+    delete site.files['/open/stays.bin'];
+    const kernels = '/open/ghostkit/kernels/build/relaxed.wasm';
+    site.files[kernels] = { body: 'not found', type: 'text/plain', status: 404 };
+    const other = await chromium.browser.newPage();
+    await open(other, `${site.url}/open/page.html`);
+    expect(await failure(other, 'stays.bin', { cache: true, worker: false, threads: 1 })).toMatch(/404 Not Found/);
+    await other.close();
+    delete site.files[kernels];
+    await keptIs('stays.bin', site.model);
+  });
+
   it('is kept only when it loads', async () => {
     serve('bad.bin', site.model.subarray(0, 5000));
     expect(await failure(page, 'bad.bin', { cache: true, worker: false })).toMatch(/cut off|truncated/);
