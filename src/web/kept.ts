@@ -1,7 +1,7 @@
 import type { FetchModel } from '../runtime/compiled-file.js';
 
-// Models that a page keeps in the browser's Cache Storage. Reading one from there takes less than half of the time that the HTTP cache
-// takes, and no network; but nobody asks the server whether it is still the same, so that is done here, behind the first answer.
+// Models that a page keeps in the browser's Cache Storage. Chromium reads one from there in less than half of the time that its HTTP
+// cache takes, and no network is needed; but nobody asks the server whether it is still the same, so that is done here, behind the first answer.
 
 /** The name of the cache; a page may delete it: `caches.delete('ghostkit')`. */
 const CACHE = 'ghostkit';

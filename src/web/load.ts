@@ -25,7 +25,7 @@ export interface WebLoadOptions {
   /** `false` leaves out relaxed SIMD, for results that are the same on every machine. */
   readonly relaxed?: boolean;
   /**
-   * Keeps the model in the browser's Cache Storage: later visits load it faster than from the HTTP cache, and without a network. What is kept is
+   * Keeps the model in the browser's Cache Storage: later visits read it from there, without asking for it by the network. What is kept is
    * used as it is; whether the server has a newer file is asked behind it, for the next visit. Where the browser keeps nothing, as on a
    * page that is not served by HTTPS, the model is fetched as always.
    */
