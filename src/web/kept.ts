@@ -39,9 +39,11 @@ function differ(kept: Headers, now: Headers): boolean {
 async function refresh(url: string, kept: Headers): Promise<void> {
   try {
     const head = await fetch(url, { method: 'HEAD', cache: 'no-cache' });
-    if (!head.ok || !differ(kept, head.headers)) return;
-    const newer = await fetch(url, { cache: 'no-cache' });
-    if (newer.ok) await keep(url, newer);
+    if (head.ok && !differ(kept, head.headers)) return;
+    // There are servers that answer no HEAD.
+    const now = await fetch(url, { cache: 'no-cache' });
+    if (now.status === 200 && differ(kept, now.headers)) await keep(url, now);
+    else await now.body?.cancel();
   } catch {
     // Offline: what is kept stays.
   }

@@ -73,6 +73,20 @@ describe.skipIf(missing)('a model that a page keeps', () => {
     expect(await versionOf()).toBe('2');
   });
 
+  it('has the newer file of a server that answers no HEAD', async () => {
+    const newer = smallModel({ metadata: { 'my.version': '2' } });
+    await page.route('**/no-head.bin', (route) =>
+      route.request().method() === 'HEAD' ? route.fulfill({ status: 405 }) : route.continue(),
+    );
+    serve('no-head.bin', site.model);
+    await asked('no-head.bin');
+    await keptIs('no-head.bin', site.model);
+    serve('no-head.bin', newer, '"2"');
+    await asked('no-head.bin');
+    await keptIs('no-head.bin', newer);
+    await page.unroute('**/no-head.bin');
+  });
+
   it('is not fetched whole again while its server has the same', async () => {
     serve('same.bin', site.model);
     await asked('same.bin');
