@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import { openClassifier } from '../classify/classifier-file.js';
 import type { PreparationOptions } from '../classify/preparation.js';
 import type { Dataset } from '../data/dataset.js';
-import { createLoader } from '../data/loader/loader.js';
+import { createLoader, type Loader } from '../data/loader/loader.js';
 import { openDataset } from '../data/open-dataset.js';
 import type { Preprocessing } from '../data/transform.js';
 import { printable } from '../formats/text.js';
@@ -25,7 +25,7 @@ import { formatPairs, formatPercent, formatTable, type Io, printJson, styleFor }
 import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
-import { reportUnreadable } from './training-view.js';
+import { reportSkippedLinks, reportUnreadable } from './training-view.js';
 
 /** Classes that a person is shown before the rest takes `--all`. */
 const SHOWN_CLASSES = 10;
@@ -130,23 +130,25 @@ async function evaluateOn(io: Io, data: string, options: EvalOptions): Promise<v
         : `${options.weights}: this model was compiled in training form; convert again`,
     );
   }
-  const { train, val } = await openDataset(data);
+  const { train, val, skippedLinks } = await openDataset(data);
+  reportSkippedLinks(io, skippedLinks);
   const dataset = val ?? train;
   const classOf = matchClasses(dataset.classes, labels, numClasses);
   const machine = machineSettings();
   const { threads = machine.threads, workers = machine.workers } = options;
   const batch = source.batch ?? Math.min(options.batch, dataset.length);
   const began = performance.now();
-  const loader = await createLoader(dataset, { batchSize: batch, preprocessing, mode: 'eval', workers });
   const net = await source.compile({ batch, threads, form });
   const bar = progress(io.err, 'pictures', dataset.length);
+  let loader: Loader | undefined;
   let evaluation: Evaluation | undefined;
   try {
+    loader = await createLoader(dataset, { batchSize: batch, preprocessing, mode: 'eval', workers });
     evaluation = await evaluate(net, loader, { classOf, onProgress: (done) => bar.update(done) });
   } finally {
     bar.clear();
     await net.close();
-    await loader.close();
+    await loader?.close();
   }
   if (!evaluation) return;
   const seconds = (performance.now() - began) / 1000;

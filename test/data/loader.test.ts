@@ -252,6 +252,19 @@ describe('the pixel cache', () => {
     expect(cache.get(3)).toBeUndefined();
   });
 
+  it('has room for small ones behind one that was too large', () => {
+    const memory = cacheMemory(5, 1000);
+    const [one, other] = [new PixelCache(memory), new PixelCache(memory)];
+    one.put(0, pattern(10, 10));
+    for (const i of [1, 2]) other.put(i, pattern(18, 18));
+    one.put(3, pattern(10, 11));
+    other.put(4, pattern(10, 10));
+    expect([0, 1, 2, 3, 4].map((i) => one.get(i))).toEqual([
+      ...[pattern(10, 10), undefined, undefined],
+      ...[pattern(10, 11), pattern(10, 10)],
+    ]);
+  });
+
   it('shrinks larger pictures when asked to', async () => {
     const file = join(root, 'large.png');
     await writeFile(file, await encoder(pattern(300, 200)).png().toBuffer());

@@ -57,16 +57,24 @@ export class PixelCache {
     const at = i * FIELDS;
     if (Atomics.compareExchange(this.table, at, EMPTY, BEING_WRITTEN) !== EMPTY) return;
     const units = Math.ceil(data.length / UNIT);
-    const place = Atomics.add(this.table, this.used, units) >>> 0;
-    if ((place + units) * UNIT > this.pixels.length) {
-      // Given back, for a smaller one; the picture itself is not tried again.
-      Atomics.sub(this.table, this.used, units);
-      return;
-    }
+    const place = this.claim(units);
+    // The picture itself is not tried again; a smaller one may still fit.
+    if (place === undefined) return;
     this.pixels.set(data, place * UNIT);
     this.table[at + 1] = width;
     this.table[at + 2] = height;
     this.table[at + 3] = place;
     Atomics.store(this.table, at, READY);
+  }
+
+  /** Room that is this thread's alone; undefined where there is too little. What is taken is never given back, so no two can have the same. */
+  private claim(units: number): number | undefined {
+    for (let used = Atomics.load(this.table, this.used); ; ) {
+      const place = used >>> 0;
+      if ((place + units) * UNIT > this.pixels.length) return undefined;
+      const seen = Atomics.compareExchange(this.table, this.used, used, place + units);
+      if (seen === used) return place;
+      used = seen;
+    }
   }
 }

@@ -32,7 +32,7 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** Starts threads that make batches in shared memory. Batches go to them in turn. */
+/** Starts threads that make batches in shared memory. Batches go to them in turn; those that wait for work do not keep the process alive. */
 export async function startWorkers(
   count: number,
   data: WorkerData,
@@ -52,7 +52,6 @@ export async function startWorkers(
     }
     const task = pending.get(report.id);
     pending.delete(report.id);
-    // Threads that wait for work do not keep the process alive.
     if (pending.size === 0) for (const worker of workers) worker.unref();
     if (report.kind === 'made') task?.resolve(report.count);
     else task?.reject(report.expected ? new GhostkitError(report.message) : new Error(report.message));
@@ -62,6 +61,7 @@ export async function startWorkers(
     worker.on('message', receive);
     worker.on('error', failAll);
     worker.on('exit', (code) => failAll(new Error(`a loader's thread ended with code ${code}`)));
+    worker.unref();
     return worker;
   });
   let next = 0;
