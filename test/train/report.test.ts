@@ -69,9 +69,11 @@ describe('numbers for people', () => {
 describe('a chart', () => {
   const options = { title: 'Loss', format: short };
 
-  it('draws what there is, with gaps', () => {
-    const svg = lineChart([{ name: 'a', tone: 'first', values: [1, undefined, 3, 4, Number.NaN] }], options);
-    expect(svg.match(/d="([^"]*)"/)?.[1]).toMatch(/^M[\d.]+ [\d.]+M[\d.]+ [\d.]+L[\d.]+ [\d.]+$/);
+  it('goes on over what was not measured, with gaps where a value is no number', () => {
+    const values = [1, undefined, 3, 4, Number.NaN, 2, Number.NaN];
+    const svg = lineChart([{ name: 'a', tone: 'first', values }], options);
+    const point = '[\\d.]+ [\\d.]+';
+    expect(svg.match(/d="([^"]*)"/)?.[1]).toMatch(new RegExp(`^M${point}L${point}L${point}M${point}h\\.1$`));
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
     expect(svg).toContain('epoch 3\na: 3');
   });
@@ -96,7 +98,13 @@ describe('the report', () => {
   const data: ReportData = {
     ...{ title: 'A <training>', classes, confusion },
     metrics: [row(0, { valTop1: 0.25, valTop5: 0.8, emaTop1: 0.2 }), row(1, { valTop1: 0.5, valTop5: 0.9 })],
-    settings: { model: 'm', optimizer: { lr: 0.1 }, scale: [0.08, 1], none: null },
+    settings: {
+      model: 'm',
+      optimizer: { lr: 0.1 },
+      std: [0.2435, 0.08, 1],
+      sizes: [{ until: 3, size: 32 }],
+      none: null,
+    },
     facts: [['machine', 'this <one>']],
     unreadable: [{ name: 'a/1.jpg', reason: 'damaged' }],
   };
@@ -111,9 +119,17 @@ describe('the report', () => {
     expect(html).not.toMatch(/<script|https?:|url\(|@import/);
     expect(html.match(/<img src="([^"]{20})/)?.[1]).toBe('data:image/webp;base');
     expect(html).not.toMatch(/undefined|NaN|<b>'|<training>|<one>|x<y>/);
-    for (const text of ['50.0\u00a0%', 'best top-1, epoch 2', 'cat &lt;b&gt;', 'optimizer.lr', '0.08, 1', 'a/1.jpg']) {
+    for (const text of [
+      '50.0\u00a0%',
+      'best top-1, epoch 2',
+      'cat &lt;b&gt;',
+      'optimizer.lr',
+      '0.2435, 0.08, 1',
+      'a/1.jpg',
+    ]) {
       expect(html).toContain(text);
     }
+    expect(html).toContain('{&quot;until&quot;:3,&quot;size&quot;:32}');
   });
 
   it('has a matrix of few classes, and only the confusions of many', () => {

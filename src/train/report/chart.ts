@@ -5,7 +5,7 @@ export interface Series {
   readonly name: string;
   /** The class that colours it: `muted`, `first` or `second`. */
   readonly tone: 'muted' | 'first' | 'second';
-  /** Values at 1, 2, ...; one that is missing or not finite leaves a gap. */
+  /** Values at 1, 2, ...; over one that is missing the line goes on, one that is not finite leaves a gap. */
   readonly values: readonly (number | undefined)[];
 }
 
@@ -67,14 +67,15 @@ export function lineChart(series: readonly Series[], { title, format, fromZero =
     .join('');
   const lines = shown
     .map(({ tone, values }) => {
-      let path = '';
-      let pen = 'M';
+      const runs: string[][] = [[]];
       for (const [i, value] of values.entries()) {
-        if (isPoint(value)) path += `${pen}${at(x(i + 1))} ${at(y(value))}`;
-        pen = isPoint(value) ? 'L' : 'M';
+        if (isPoint(value)) runs.at(-1)?.push(`${at(x(i + 1))} ${at(y(value))}`);
+        else if (value !== undefined) runs.push([]);
       }
-      const only = values.filter(isPoint).length === 1;
-      return `<path class="line ${tone}" d="${only ? `${path}h.1` : path}"/>`;
+      const drawn = runs.filter((run) => run.length > 0);
+      // Of a point by itself a line would show nothing.
+      const path = drawn.map((run) => `M${run.join('L')}${run.length === 1 ? 'h.1' : ''}`).join('');
+      return `<path class="line ${tone}" d="${path}"/>`;
     })
     .join('');
   const step = epochs > 1 ? x(2) - x(1) : WIDTH - MARGIN.left - MARGIN.right;

@@ -178,7 +178,7 @@ function classSection({ confusion, classes }: ReportData): string {
 function flattened(value: unknown, name: string): [string, string][] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     const text = Array.isArray(value)
-      ? value.map((v) => (typeof v === 'number' ? short(v) : String(v))).join(', ')
+      ? value.map((v) => (typeof v === 'object' ? JSON.stringify(v) : String(v))).join(', ')
       : String(value);
     return [[name, value === null ? '–' : text]];
   }
