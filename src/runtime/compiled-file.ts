@@ -100,7 +100,12 @@ async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<C
     checkProgram(program, new Int32Array(fresh.memory.buffer, program.address, program.wordCount));
   };
   const count = Math.min(usableThreads(threads), program.threads);
-  return new CompiledModel(await Executor.create(program, fill, { threads: count, relaxed }), metadata);
+  const executor = await Executor.create(program, fill, { threads: count, relaxed });
+  if (options.signal?.aborted) {
+    executor.close();
+    throw options.signal.reason;
+  }
+  return new CompiledModel(executor, metadata);
 }
 
 /** Adds memory to a checksum; `scratch` is a place for it that nobody uses yet. */
@@ -125,7 +130,7 @@ const PIECE = 1 << 18;
 async function readRegions(
   { regions, dataStart, total }: ReturnType<typeof readCompiledHeader>,
   source: CompiledSource,
-  { onProgress }: LoadOptions,
+  { onProgress, signal }: LoadOptions,
   { buffer }: WebAssembly.Memory,
   done: (at: number, bytes: number, wide?: number) => void,
 ): Promise<void> {
@@ -135,6 +140,7 @@ async function readRegions(
     // At the end of the region: float16 is widened from its start on, and never overtakes what is yet to be read.
     const start = address + bytes - stored;
     for (let offset = 0; offset < stored; offset += PIECE) {
+      signal?.throwIfAborted();
       const into = new Uint8Array(buffer, start + offset, Math.min(PIECE, stored - offset));
       const got = await source.read(into, dataStart + from + offset);
       loaded += got;

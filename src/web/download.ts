@@ -11,15 +11,16 @@ const MOST_BYTES = 2 ** 31;
 /** Fetches a compiled model whole. Throws a one-line {@link GhostkitError} for what is none. */
 export async function download(
   url: string,
-  { onProgress, ...asked }: Pick<LoadOptions, 'signal' | 'onProgress' | 'fetch'>,
+  { onProgress, signal, fetch }: Pick<LoadOptions, 'signal' | 'onProgress' | 'fetch'>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const source = await openSource(url, asked);
+  const source = await openSource(url, { signal, fetch });
   try {
     const { total, dataStart } = readCompiledHeader(source.head);
     if (total > MOST_BYTES) throw new GhostkitError(`this compiled model has ${total} bytes, which is too much`);
     const bytes = new Uint8Array(total);
     bytes.set(source.head.subarray(0, dataStart));
     for (let loaded = dataStart; loaded < total; ) {
+      signal?.throwIfAborted();
       const into = bytes.subarray(loaded, loaded + PIECE);
       const got = await source.read(into, loaded);
       loaded += got;

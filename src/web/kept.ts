@@ -1,4 +1,5 @@
-import type { FetchModel } from '../runtime/compiled-file.js';
+import { type FetchModel, readCompiledHeader } from '../runtime/compiled-file.js';
+import { openSource } from '../runtime/compiled-source.js';
 
 // Models that a page keeps in the browser's Cache Storage. Chromium reads one from there in less than half of the time that its HTTP
 // cache takes, and no network is needed; but nobody asks the server whether it is still the same, so that is done here, behind the first answer.
@@ -28,21 +29,34 @@ async function keep(url: string, copy: Response): Promise<void> {
 const REFRESH_AFTER_MS = 2000;
 
 /** What tells two states of a file apart, the best first. */
-const VALIDATORS = ['etag', 'last-modified', 'content-length'];
+const VALIDATORS = ['etag', 'last-modified'];
 
-function differ(kept: Headers, now: Headers): boolean {
+/** Whether a file may be another than the one that is kept; where a server says nothing of it, it may. */
+function mayDiffer(kept: Headers, now: Headers): boolean {
   const known = VALIDATORS.find((name) => kept.get(name) !== null && now.get(name) !== null);
-  return known !== undefined && kept.get(known) !== now.get(known);
+  return known === undefined || kept.get(known) !== now.get(known);
+}
+
+/** Whether there is a compiled model in a response, of a version that can be loaded; a web page about one that has moved is none. */
+async function isModel(url: string, response: Response): Promise<boolean> {
+  try {
+    const { head, close } = await openSource(url, { fetch: async () => response });
+    close?.();
+    readCompiledHeader(head);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Asks whether the server has another file by now, and keeps that for the next visit. */
 async function refresh(url: string, kept: Headers): Promise<void> {
   try {
     const head = await fetch(url, { method: 'HEAD', cache: 'no-cache' });
-    if (head.ok && !differ(kept, head.headers)) return;
+    if (head.ok && !mayDiffer(kept, head.headers)) return;
     // There are servers that answer no HEAD.
     const now = await fetch(url, { cache: 'no-cache' });
-    if (now.status === 200 && differ(kept, now.headers)) await keep(url, now);
+    if (now.status === 200 && mayDiffer(kept, now.headers) && (await isModel(url, now.clone()))) await keep(url, now);
     else await now.body?.cancel();
   } catch {
     // Offline: what is kept stays.

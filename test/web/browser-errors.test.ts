@@ -184,5 +184,17 @@ describe.skipIf(missing)('what goes wrong in Chromium', () => {
       }, worker);
       expect(said).toEqual(['enough', 'enough']);
     }
+    // Whatever brings the bytes need not know of the signal.
+    for (const worker of [true, false]) {
+      const said = await page.evaluate(async (worker) => {
+        const controller = new AbortController();
+        const onProgress = ({ loaded, total }: { loaded: number; total: number }) =>
+          loaded === total && controller.abort(new Error('enough'));
+        const bytes = await (await fetch('model.ghost.safetensors')).arrayBuffer();
+        const options = { worker, signal: controller.signal, onProgress, fetch: async () => new Response(bytes) };
+        return globalThis.ghostkit.load('model.ghost.safetensors', options).catch((error) => error.message);
+      }, worker);
+      expect(said).toBe('enough');
+    }
   });
 });

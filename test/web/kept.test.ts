@@ -87,6 +87,29 @@ describe.skipIf(missing)('a model that a page keeps', () => {
     await page.unroute('**/no-head.bin');
   });
 
+  it('stays when the server has a web page in its place', async () => {
+    serve('moved.bin', site.model);
+    await asked('moved.bin');
+    await keptIs('moved.bin', site.model);
+    site.files['/open/moved.bin'] = { body: '<!doctype html>', type: 'text/html', headers: { ETag: '"2"' } };
+    const answered = page.waitForResponse((r) => r.url().endsWith('moved.bin') && r.request().method() === 'GET');
+    await asked('moved.bin');
+    await answered;
+    await page.waitForTimeout(500);
+    await keptIs('moved.bin', site.model);
+    await asked('moved.bin');
+  });
+
+  it('is fetched again from a server that does not say which file it has', async () => {
+    const newer = smallModel({ metadata: { 'my.version': '2' } });
+    site.files['/open/unnamed.bin'] = { body: site.model };
+    await asked('unnamed.bin');
+    await keptIs('unnamed.bin', site.model);
+    site.files['/open/unnamed.bin'] = { body: newer };
+    await asked('unnamed.bin');
+    await keptIs('unnamed.bin', newer);
+  });
+
   it('is not fetched whole again while its server has the same', async () => {
     serve('same.bin', site.model);
     await asked('same.bin');
