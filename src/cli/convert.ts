@@ -1,8 +1,10 @@
 import { isOnnxPath, openCheckpoint } from '../classify/model-source.js';
-import { writeFileAtomic } from '../formats/atomic.js';
+import { checkFolderOf, writeFileAtomic } from '../formats/atomic.js';
+import { fitsFloat16 } from '../formats/half.js';
 import { writeSafetensors } from '../formats/safetensors.js';
 import { DeployedClassifier } from '../models/deployed.js';
 import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
+import { usableThreads } from '../runtime/executor.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
 import { writeCompiled } from './compiled-model.js';
@@ -39,6 +41,9 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
   const onnx = isOnnxPath(output);
   if (!output.endsWith('.safetensors') && !onnx)
     throw new UsageError(`${output}: the name of the output must end in .safetensors or .onnx`);
+  // What can be told before the work is.
+  await checkFolderOf(output);
+  if (options.threads !== undefined) usableThreads(options.threads);
   const { checkpoint, loaded } = await openCheckpoint(input, {
     name: options.model && entryFor(options.model).name,
     prefer: options.prefer,
@@ -73,15 +78,24 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
   const state = result?.form === 'deploy' ? result.model.state() : checkpoint.state;
   const metadata = { ...checkpoint.metadata, ...(result && metadataOf(result)) };
   const floats = options.half ? 'float16' : 'float32';
-  const bytes = writeSafetensors(state, { metadata, floats });
+  const wide = options.half
+    ? [...state].filter(([, { data }]) => data instanceof Float32Array && !fitsFloat16(data))
+    : [];
+  const kept = new Set(wide.map(([name]) => name));
+  const bytes = writeSafetensors(state, { metadata, floats: (name) => (kept.has(name) ? 'float32' : floats) });
   await writeFileAtomic(output, bytes);
   if (options.json) {
     const model = result && { name: result.entry.name, ...result.options, form: result.form };
-    printJson(io, { path: output, bytes: bytes.length, tensors: state.size, floats, source: checkpoint.source, model });
+    const { source } = checkpoint;
+    printJson(io, {
+      ...{ path: output, bytes: bytes.length, tensors: state.size, floats, source, model },
+      ...(kept.size > 0 && { keptInFloat32: [...kept] }),
+    });
     return;
   }
   const what = result ? `${titleOf(result)}, ${result.form} form` : 'not a known network';
-  io.out.write(`${output}: ${what}, ${state.size} tensors, ${formatBytes(bytes.length)}\n`);
+  const note = kept.size > 0 ? ` (${kept.size} in 32 bits, for which 16 have no room)` : '';
+  io.out.write(`${output}: ${what}, ${state.size} tensors${note}, ${formatBytes(bytes.length)}\n`);
 }
 
 export const convertCommand: CommandFactory = (io) =>

@@ -26,6 +26,11 @@ export function widenFloat16(bits: Uint16Array): Float32Array {
   return out;
 }
 
+const FLOAT16_MAX = 65504;
+
+/** Whether float16 has room for all of some values; what is beyond its range would become infinity. */
+export const fitsFloat16 = (values: Float32Array): boolean => values.every((v) => Math.abs(v) <= FLOAT16_MAX);
+
 /** Values to float16 bit patterns; beyond 65,504 becomes infinity. */
 export function narrowToFloat16(values: Float32Array): Uint16Array {
   const out = new Uint16Array(values.length);

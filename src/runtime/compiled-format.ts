@@ -1,3 +1,4 @@
+import { fitsFloat16 } from '../formats/half.js';
 import { type ParsedHeader, writeSafetensors } from '../formats/safetensors.js';
 import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -77,12 +78,10 @@ export class Checksum {
 
 type StoredType = 'F32' | 'F16' | 'I32' | 'I8';
 
-const FLOAT16_MAX = 65504;
-
 function storedTypeOf(data: ArrayBufferView, floats: EncodeOptions['floats']): StoredType {
   if (data instanceof Int8Array) return 'I8';
   if (!(data instanceof Float32Array)) return 'I32';
-  return floats === 'float16' && data.every((v) => Math.abs(v) <= FLOAT16_MAX) ? 'F16' : 'F32';
+  return floats === 'float16' && fitsFloat16(data) ? 'F16' : 'F32';
 }
 
 function tensorOver(bytes: ArrayBuffer, type: StoredType): Tensor {

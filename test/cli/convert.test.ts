@@ -67,6 +67,25 @@ describe('convert', () => {
     expect(readSafetensors(await readFile(at('again.safetensors'))).tensors).toEqual(tensors);
   });
 
+  it('keeps with --half what 16 bits have no room for', async () => {
+    const values = { small: [1, 2, 3], large: [1, 1e5, -3] };
+    const state = new Map(Object.entries(values).map(([name, list]) => [name, float32([3], Float32Array.from(list))]));
+    await writeFile(at('wide.safetensors'), writeSafetensors(state));
+    const { out } = await run('convert', at('wide.safetensors'), at('narrow.safetensors'), '--half');
+    expect(out).toContain('2 tensors (1 in 32 bits, for which 16 have no room)');
+    const { tensors, storedTypes } = readSafetensors(await readFile(at('narrow.safetensors')));
+    for (const [name, list] of Object.entries(values)) expect([...(tensors.get(name)?.data ?? [])]).toEqual(list);
+    expect([...storedTypes].sort()).toEqual(['F16', 'F32']);
+  });
+
+  it('tells of a folder that is not there, and of too many threads, before anything is read', async () => {
+    const nowhere = at('nowhere/model.ghost.safetensors');
+    expect(await failure(1, 'convert', at('none.safetensors'), nowhere, '--int8')).toContain('nowhere');
+    expect(await failure(1, 'convert', at('none.safetensors'), at('x.ghost.safetensors'), '--threads', '65')).toContain(
+      'threads: a number from 1 to 64',
+    );
+  });
+
   it('halves the size with --half', async () => {
     const original = await writeCheckpoint(at('original.safetensors'), 'ghostnet_100');
     const { out } = await run('convert', '--json', original, at('half.safetensors'), '--half');
