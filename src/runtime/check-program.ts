@@ -3,8 +3,8 @@ import { GhostkitError } from '../tensor/error.js';
 import { imageBytes, type Program } from './program.js';
 
 // A compiled model may come from anywhere, and a checksum only tells of accidents. Before it runs, every call is therefore looked at: what a
-// kernel reads and writes has to lie in the program's own memory, and what it writes behind the calls and the weights. That also bounds how
-// long a kernel can take, since all that it counts is stored somewhere. Kernels' arguments stand at the head of their files.
+// kernel reads and writes has to lie in the program's own memory, and what it writes behind the calls and the weights. All that a kernel
+// counts is stored somewhere, so a small file cannot keep it busy for long; one that claims much memory can. Kernels' arguments stand at the head of their files.
 
 /** What a call touches, in elements: rows of `channels`, `stride` apart. */
 interface Span {
@@ -15,6 +15,8 @@ interface Span {
   readonly channels: number;
   /** Bytes of an element. */
   readonly bytes: number;
+  /** Whether there may be nothing in it. */
+  readonly mayBeEmpty?: true;
 }
 
 type Rule = (a: Int32Array, threads: number) => readonly Span[];
@@ -32,7 +34,10 @@ const run = (at: number, count: number) => reads(at, 1, 0, count);
 /** An optional operand, absent where its address is 0. */
 const maybe = (at: number, of: Span): Span[] => (at === 0 ? [] : [of]);
 /** Working memory: `bytes` for each thread. */
-const scratch = (at: number, bytes: number, threads: number) => writesBytes(at, threads, bytes, bytes);
+const scratch = (at: number, bytes: number, threads: number): Span => ({
+  ...writesBytes(at, threads, bytes, bytes),
+  mayBeEmpty: true,
+});
 const upTo = (v: number, multiple: number) => Math.ceil(v / multiple) * multiple;
 
 /** Rows of one operand to rows of another. */
@@ -238,10 +243,11 @@ export function checkProgram(program: Program, words: Int32Array): void {
     const [count, rule] = known ?? fail(i, `is of a kernel that does not exist (${opcode})`);
     if (words[start + 1] !== count || start + 2 + count !== end)
       fail(i, 'has not as many arguments as its kernel takes');
-    for (const { writes, at, rows, stride, channels, bytes } of rule(words.subarray(start + 2, end), threads)) {
+    for (const touched of rule(words.subarray(start + 2, end), threads)) {
+      const { writes, at, rows, stride, channels, bytes, mayBeEmpty } = touched;
       const least = writes ? from : program.address;
       const elements = (rows - 1) * stride + channels;
-      const positive = rows >= 1 && channels >= 0 && stride >= 0;
+      const positive = rows >= 1 && channels >= (mayBeEmpty ? 0 : 1) && stride >= 0;
       // Rows that are written lie apart, so there are no more of them than there is room for.
       const apart = !writes || rows === 1 || stride >= channels;
       if (!(at >= least && positive && apart && at + elements * bytes <= memory.total)) {

@@ -102,6 +102,9 @@ describe('the check of a compiled program', () => {
       expect(set(4, 2 ** 30)).toMatch(/outside/);
       expect(set(4, -1)).toMatch(/outside/);
     });
+    it('no channels, of which a kernel could have any number of rows', () => {
+      expect(set(7, 0)).toMatch(/reads outside/);
+    });
     it('calls that leave a gap', () => {
       expect(wrong(() => {}, { calls: program.calls.slice(1) })).toMatch(/call 0 is not the first/);
       expect(wrong(() => {}, { calls: program.calls.filter((_, i) => i !== 3) })).toMatch(/not as many arguments/);
