@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { Option } from 'commander';
 import { openClassifier } from '../classify/classifier-file.js';
 import type { PreparationOptions } from '../classify/preparation.js';
+import { fewAtOnce } from '../data/few-at-once.js';
 import { loadImage } from '../data/image.js';
-import type { RgbImage } from '../data/resample.js';
 import { topClasses } from '../data/top-classes.js';
 import { type Preprocessing, toTensor } from '../data/transform.js';
 import { printable } from '../formats/text.js';
@@ -69,16 +69,25 @@ function best(logits: Float32Array, count: number, labels: readonly string[] | u
   return topClasses(logits, count, labels).map(({ index, ...guess }) => ({ class: index, ...guess }));
 }
 
-type Loaded = Picture & { readonly image?: RgbImage };
+/** A picture as the network sees it: as it was decoded it would take many times the memory. */
+type Loaded = Picture & { readonly input?: Float32Array };
 
-async function load({ path, error }: Picture): Promise<Loaded> {
+async function load({ path, error }: Picture, preprocessing: Preprocessing): Promise<Loaded> {
   if (error) return { path, error };
   try {
-    return { path, image: await loadImage(path) };
+    return { path, input: toTensor(await loadImage(path), preprocessing).data };
   } catch (reason) {
     if (!(reason instanceof GhostkitError)) throw reason;
     return { path, error: reason.message };
   }
+}
+
+async function loadAll(pictures: readonly Picture[], preprocessing: Preprocessing): Promise<Loaded[]> {
+  const loaded: Loaded[] = [];
+  await fewAtOnce(pictures.length, async (i) => {
+    loaded[i] = await load(pictures[i], preprocessing);
+  });
+  return loaded;
 }
 
 /** Predicts one picture after another, `batch` at a time, while the next ones are being read. */
@@ -92,22 +101,22 @@ async function* predictions(
   const groups = Array.from({ length: Math.ceil(pictures.length / batch) }, (_, i) =>
     pictures.slice(i * batch, (i + 1) * batch),
   );
-  const start = (i: number) => Promise.all((groups[i] ?? []).map(load));
+  const start = (i: number) => loadAll(groups[i] ?? [], preprocessing);
   let next = start(0);
   for (const i of groups.keys()) {
     const group = await next;
     next = start(i + 1);
-    const images = group.flatMap(({ image }) => (image ? [image] : []));
+    const inputs = group.flatMap(({ input }) => (input ? [input] : []));
     let rows: Float32Array[] = [];
-    if (images.length > 0) {
+    if (inputs.length > 0) {
       // What a short group leaves empty is computed and not read.
-      const input = new Float32Array(batch * 3 * preprocessing.size ** 2);
-      input.set(toTensor(images, preprocessing).data);
-      const { data, shape } = (await net.run({ image: input })).logits;
-      rows = images.map((_, n) => data.subarray(n * shape[1], (n + 1) * shape[1]));
+      const image = new Float32Array(batch * 3 * preprocessing.size ** 2);
+      for (const [n, input] of inputs.entries()) image.set(input, n * input.length);
+      const { data, shape } = (await net.run({ image })).logits;
+      rows = inputs.map((_, n) => data.subarray(n * shape[1], (n + 1) * shape[1]));
     }
-    for (const { path, image, error } of group) {
-      const logits = image && rows.shift();
+    for (const { path, input, error } of group) {
+      const logits = input && rows.shift();
       yield logits ? { path, top: describe(logits) } : { path, error };
     }
   }

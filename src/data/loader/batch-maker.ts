@@ -2,13 +2,11 @@ import { GhostkitError } from '../../tensor/error.js';
 import { type Augmenter, augmenter } from '../augment/augmentation.js';
 import { drawMix, mixImages, mixTargets } from '../augment/mix.js';
 import type { Dataset } from '../dataset.js';
+import { fewAtOnce } from '../few-at-once.js';
 import { permutation, Random } from '../random.js';
 import type { RgbImage } from '../resample.js';
 import type { LoaderOptions, Slot, Unreadable } from './batch.js';
 import type { PixelCache } from './cache.js';
-
-/** Pictures that one thread decodes at a time: their pixels are in memory together, and the decoder has threads of its own. */
-const AT_ONCE = 4;
 
 // What a stream of random numbers is for, so that no two streams are the same.
 const ORDER = 1;
@@ -50,14 +48,9 @@ export class BatchMaker {
     const order = this.orderOf(epoch);
     const wanted = order.subarray(number * batchSize, Math.min((number + 1) * batchSize, order.length));
     const indices = new Int32Array(wanted.length).fill(-1);
-    let next = 0;
-    const work = async () => {
-      while (next < wanted.length) {
-        const row = next++;
-        indices[row] = await this.fillRow(epoch, wanted[row], row, slot);
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    await fewAtOnce(wanted.length, async (row) => {
+      indices[row] = await this.fillRow(epoch, wanted[row], row, slot);
+    });
     const count = mode === 'eval' ? this.close(indices, slot) : indices.length;
     slot.indices.fill(-1).set(indices.subarray(0, count));
     slot.labels.fill(-1);
