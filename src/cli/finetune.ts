@@ -1,3 +1,4 @@
+import { preprocessingFor } from '../classify/model-source.js';
 import { SHIPPED_WEIGHTS } from '../hub/shipped.js';
 import { GhostkitError } from '../tensor/error.js';
 import { readTrainable, settingsOf } from '../train/training-model.js';
@@ -25,7 +26,7 @@ function weightsIn(asked: readonly Record<string, unknown>[]): string | undefine
 }
 
 async function finetune(io: Io, data: string | undefined, options: FinetuneOptions): Promise<number> {
-  const { headEpochs, recipe = 'finetune' } = options;
+  const { headEpochs } = options;
   const asked = await settingsOfOptions(data, options);
   const tuning = {
     ...(options.weights !== undefined && { weights: options.weights }),
@@ -34,10 +35,10 @@ async function finetune(io: Io, data: string | undefined, options: FinetuneOptio
   // Over a file of settings, under `--set`, which stands in the last.
   const withTuning = asked.toSpliced(-1, 0, ...(Object.keys(tuning).length > 0 ? [{ finetune: tuning }] : []));
   const weights = weightsIn(withTuning) ?? SHIPPED_WEIGHTS;
-  const config = await configOf(io, withTuning, recipe, async () => ({
-    ...settingsOf(await readTrainable(weights, options.model && entryFor(options.model).name)),
-    finetune: { weights },
-  }));
+  const config = await configOf(io, withTuning, options.recipe, async () => {
+    const loaded = await readTrainable(weights, options.model && entryFor(options.model).name);
+    return { recipe: 'finetune', ...settingsOf(loaded, preprocessingFor(loaded, {})), finetune: { weights } };
+  });
   if (config.data === null) throw new UsageError('name the folder or tar file with the pictures');
   if (!config.finetune)
     throw new GhostkitError(`${config.output}: this training was not begun from weights; resume it with train`);

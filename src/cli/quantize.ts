@@ -15,6 +15,7 @@ import { compileGraph, compileGraphToBytes } from '../nn/compile.js';
 import { trace } from '../nn/trace.js';
 import { quantizeModel } from '../quantize/quantize.js';
 import type { LayerError, QuantizedModel } from '../quantize/types.js';
+import { usableThreads } from '../runtime/executor.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 import { EVALUATION_BATCH, evaluate } from '../train/evaluate.js';
@@ -37,7 +38,7 @@ import { packageVersion } from './package-version.js';
 import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
-import { reportUnreadable } from './training-view.js';
+import { reportSkippedLinks, reportUnreadable } from './training-view.js';
 
 const COMPILED = '.ghost.safetensors';
 
@@ -90,8 +91,9 @@ interface LabelledData {
   readonly classOf: Int32Array | undefined;
 }
 
-async function heldOut(path: string): Promise<Dataset> {
-  const { train, val } = await openDataset(path);
+async function heldOut(io: Io, path: string): Promise<Dataset> {
+  const { train, val, skippedLinks } = await openDataset(path);
+  reportSkippedLinks(io, skippedLinks);
   return val ?? train;
 }
 
@@ -106,9 +108,9 @@ async function accuracies(
   const batchSize = Math.min(EVALUATION_BATCH, dataset.length);
   const results = [];
   for (const [i, graph] of graphs.entries()) {
-    const loader = await createLoader(dataset, { batchSize, preprocessing, mode: 'eval', workers });
     const shape = [batchSize, ...graph.inputs.image.shape.slice(1)];
     const net = await compileGraph(reshapeInput(graph, 'image', shape), { deploy: false, threads });
+    const loader = await createLoader(dataset, { batchSize, preprocessing, mode: 'eval', workers });
     const bar = progress(io.err, i === 0 ? 'pictures in float' : 'pictures in 8 bits', dataset.length);
     try {
       const found = await evaluate(net, loader, { classOf, onProgress: (done) => bar.update(done) });
@@ -145,7 +147,8 @@ async function quantize(io: Io, input: string, output: string, options: Quantize
   if (onnx && options.threads !== undefined) throw new UsageError('--threads is for compiled models');
   // What can be told before the work is.
   await checkFolderOf(output);
-  const dataset = options.data === undefined ? undefined : await heldOut(options.data);
+  if (options.threads !== undefined) usableThreads(options.threads);
+  const dataset = options.data === undefined ? undefined : await heldOut(io, options.data);
   const source = await loadModel(input, {
     name: options.model && entryFor(options.model).name,
     prefer: options.prefer,

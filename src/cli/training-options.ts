@@ -108,10 +108,10 @@ export async function configOf(
   if (resume && typeof output === 'string') {
     if (recipe !== undefined) findRecipe(recipe);
     const checkpoint = await readTrainingCheckpoint(join(output, 'last.safetensors'));
-    // The recipe is in it already, under whatever else was asked for then.
+    // What the recipe says is in it already, under whatever else was asked for then; only its name is compared.
     if (checkpoint) {
-      const plain = asked.map(({ recipe: _, ...settings }) => settings);
-      return checkConfig(plain.reduce<Json>(mergeSettings, checkpoint.progress.config));
+      const again = recipe === undefined ? asked : [...asked, { recipe }];
+      return checkConfig(again.reduce<Json>(mergeSettings, checkpoint.progress.config));
     }
     io.err.write(`${printable(output, 200)}: there is no checkpoint yet; the training begins anew\n`);
   }

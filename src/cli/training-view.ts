@@ -9,7 +9,7 @@ import { formatSeconds } from './progress.js';
 const REDRAW_MS = 100;
 const BAR_WIDTH = 20;
 const CLEAR_LINE = '\r\x1b[K';
-/** Unreadable pictures that are named; the report has all. */
+/** Unreadable pictures that are named, of which the report has all, and links. */
 const NAMED = 5;
 
 /** One line at the bottom of a terminal, written anew; nothing where the sink is none. */
@@ -62,6 +62,7 @@ export function trainingView(io: Io, epochs: number, quiet: boolean): TrainObser
   const told = new Set<string>();
   return {
     start({ data, trained, epoch, step, steps }) {
+      reportSkippedLinks(io, data.skippedLinks);
       if (quiet) return;
       const { train, val } = data;
       const pictures = `${train.length} pictures of ${train.classes.length} classes, ${val.length} for validation`;
@@ -86,6 +87,16 @@ export function trainingView(io: Io, epochs: number, quiet: boolean): TrainObser
       line.clear();
     },
   };
+}
+
+/** Says what is not in a data set because it is only linked there. */
+export function reportSkippedLinks(io: Io, links: readonly string[] = []): void {
+  if (links.length === 0) return;
+  const few = links.slice(0, NAMED).map((path) => printable(path, 200));
+  const more = links.length > NAMED ? ` and ${links.length - NAMED} more` : '';
+  const what =
+    links.length === 1 ? '1 link leads out of the data and is' : `${links.length} links lead out of the data and are`;
+  io.err.write(`warning: ${what} not followed: ${few.join(', ')}${more}\n`);
 }
 
 /** Says how many pictures cannot be read, and which, but none twice. */

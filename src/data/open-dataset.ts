@@ -14,6 +14,8 @@ export interface DataSplits {
   readonly train: Dataset;
   /** The validation pictures, else those for testing; undefined where the set is undivided. */
   readonly val?: Dataset;
+  /** Links that lead out of the folder, or nowhere, relative to it: what they lead to is not in the set. */
+  readonly skippedLinks: readonly string[];
 }
 
 function readText({ file, offset, size }: Entry): string {
@@ -45,6 +47,8 @@ export async function openDataset(path: string): Promise<DataSplits> {
       `${printable(path, 500)}: ${missing ? 'there is no such folder or file' : messageOf(error)}`,
     );
   }
-  const { train, val } = divide(isFolder ? listFolder(path) : await listTar(path));
-  return { train: new RecordDataset(train), ...(val && { val: new RecordDataset(val) }) };
+  const listing = isFolder ? listFolder(path) : await listTar(path);
+  const { train, val } = divide(listing);
+  const { skippedLinks } = listing;
+  return { train: new RecordDataset(train), ...(val && { val: new RecordDataset(val) }), skippedLinks };
 }

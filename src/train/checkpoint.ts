@@ -28,6 +28,8 @@ const progress = z.strictObject({
   classes: z.array(z.string()),
   /** Pictures to train on: with others the order would be another. */
   pictures: z.int().min(1),
+  /** A digest of their names and labels, and of those for validation. */
+  names: z.string().optional(),
   /** The epoch to go on with, and how many of its batches are done. */
   epoch: z.int().min(0),
   batch: z.int().min(0),

@@ -114,7 +114,9 @@ const augmentation = z.strictObject({
     .strictObject({
       probability: share.default(0.2),
       mode: z.enum(['pixel', 'color', 'zero']).default('pixel'),
-      area: range.default([0.02, 1 / 3]),
+      area: range
+        .refine(([, high]) => high <= 1, { error: 'a share of the picture is at most 1' })
+        .default([0.02, 1 / 3]),
     })
     .nullable(),
 });
@@ -127,6 +129,19 @@ export const trainConfigSchema = z.strictObject({
   width: positive.max(10).nullable(),
   /** Stride of the first convolution: 1 keeps more of small pictures. */
   stemStride: z.literal([1, 2]),
+  /**
+   * What else the network has that its name does not say; null for nothing. Fine-tuning takes it from the weights' file: timm's MobileNetV3
+   * has another epsilon in its batch norms than the paper's.
+   */
+  variant: z
+    .strictObject({
+      epsilon: positive.max(1).optional(),
+      reparam: z.enum(['bn', 'identity', 'bn+identity', 'none']).optional(),
+      shortcut: z.boolean().optional(),
+      squeezeExcite: z.boolean().optional(),
+    })
+    .nullable()
+    .default(null),
   /** Share of the features dropped before the classifier. */
   dropout: z.number().min(0).lt(1),
 
@@ -134,8 +149,11 @@ export const trainConfigSchema = z.strictObject({
   data: z.string().min(1).nullable(),
   /** Share of each class that is held out for validation where the data has none. */
   validationShare: z.number().gt(0).lt(1),
-  /** Larger training pictures are shrunk to this short side, in pixels, when they are decoded; null for never. */
-  shrinkTo: count.nullable(),
+  /**
+   * Larger training pictures are shrunk to this short side, in pixels, when they are decoded; `auto` for what the network needs, so that not even
+   * the smallest cut of a picture is enlarged; null for never.
+   */
+  shrinkTo: z.union([count, z.literal('auto')]).nullable(),
   /** At most so many training pictures of each class; null for all. */
   perClass: count.nullable(),
 
@@ -218,6 +236,8 @@ export const trainConfigSchema = z.strictObject({
   /** Steps and seconds between checkpoints within an epoch; null for none. There is one behind every epoch in any case. */
   saveEverySteps: count.nullable(),
   saveEverySeconds: positive.nullable(),
+  /** The recipe that this began with; null for none. What it says stands in the other settings. */
+  recipe: z.string().nullable().default(null),
   /** Where checkpoints, metrics and the report go. */
   output: z.string().min(1),
   /** Whether to go on from the last checkpoint in `output`. */

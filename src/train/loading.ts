@@ -33,10 +33,18 @@ function augmentationOf({ augmentation, inputSize }: TrainConfig, size: number):
   };
 }
 
+/** The short side that pictures are shrunk to: with `auto` the smallest cut of a square one has the pixels that the network sees. */
+function shortSideOf({ shrinkTo, augmentation, inputSize, cropRatio }: TrainConfig): number | undefined {
+  if (shrinkTo !== 'auto') return shrinkTo ?? undefined;
+  const { crop } = augmentation;
+  return Math.ceil(crop.kind === 'resized' ? inputSize / Math.sqrt(crop.scale[0]) : inputSize / cropRatio);
+}
+
 /** A loader's options for training from an epoch on, as long as the size stays. */
 export function trainLoading(config: TrainConfig, epoch = 0): LoadingOptions {
   const size = inputSizeAt(config, epoch);
-  const { mixing, epochs, batchSize, seed, workers, cacheMB, shrinkTo, labelSmoothing } = config;
+  const { mixing, epochs, batchSize, seed, workers, cacheMB, labelSmoothing } = config;
+  const shortSide = shortSideOf(config);
   return {
     batchSize,
     preprocessing: { ...preprocessingOf(config), size },
@@ -44,7 +52,7 @@ export function trainLoading(config: TrainConfig, epoch = 0): LoadingOptions {
     augmentation: augmentationOf(config, size),
     ...(mixing && { mixing, mixUntil: epochs - mixing.offEpochs, smoothing: labelSmoothing }),
     seed,
-    ...(shrinkTo !== null && { shortSide: shrinkTo }),
+    ...(shortSide !== undefined && { shortSide }),
     workers,
     cacheBytes: cacheMB * 1e6,
   };

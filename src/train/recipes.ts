@@ -6,11 +6,11 @@ export const DEFAULTS: TrainConfig = {
   model: 'repghostnet_050',
   width: null,
   stemStride: 2,
+  variant: null,
   dropout: 0.2,
   data: null,
   validationShare: 0.1,
-  // The smallest cut of the augmentation below then has the network's 128 pixels.
-  shrinkTo: 256,
+  shrinkTo: 'auto',
   perClass: null,
   inputSize: 128,
   evalSize: null,
@@ -43,6 +43,7 @@ export const DEFAULTS: TrainConfig = {
   cacheMB: 2048,
   saveEverySteps: null,
   saveEverySeconds: 300,
+  recipe: null,
   output: 'runs/train',
   resume: false,
 };
@@ -183,7 +184,7 @@ export const RECIPES: Readonly<Record<string, Recipe>> = {
     summary: 'weights that are there, on a folder of other classes',
     config: {
       dropout: 0.1,
-      shrinkTo: null,
+      shrinkTo: 'auto',
       augmentation: {
         crop: { kind: 'resized', scale: [0.4, 1], ratio: [3 / 4, 4 / 3], interpolation: 'bilinear' },
         flip: 0.5,

@@ -157,11 +157,11 @@ export function checkConfig(value: unknown): TrainConfig {
  * @throws GhostkitError in one line for a setting that does not exist (with the nearest name), or a value that is none.
  */
 export function resolveConfig(layers: readonly Json[], recipe?: string): TrainConfig {
-  const named = layers.map(({ recipe: name }) => name).findLast((name) => name !== undefined);
+  const named = layers.map(({ recipe: name }) => name ?? undefined).findLast((name) => name !== undefined);
   const chosen = recipe ?? named;
   if (chosen !== undefined && typeof chosen !== 'string') throw new GhostkitError('recipe: expected a name');
   const plain = layers.map(({ recipe: _, ...settings }) => settings);
-  const all = [...(chosen === undefined ? [] : [findRecipe(chosen)]), ...plain];
+  const all = chosen === undefined ? plain : [{ ...findRecipe(chosen), recipe: chosen }, ...plain];
   return checkConfig(all.reduce<Json>(mergeSettings, DEFAULTS as unknown as Json));
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { TrainingProgress } from './checkpoint.js';
@@ -41,6 +42,16 @@ function difference(
 
 const shown = (value: unknown) => (value === undefined ? 'nothing' : printable(JSON.stringify(value), 60));
 
+/** A digest of which pictures there are, in which order and of which classes. */
+export function digestOf({ train, val }: TrainingData): string {
+  const hash = createHash('sha256');
+  for (const set of [train, val]) {
+    for (let i = 0; i < set.length; i++) hash.update(`${set.label(i)} ${set.name(i)}\0`);
+    hash.update('\0');
+  }
+  return hash.digest('hex');
+}
+
 /**
  * Checks that a training can go on from a checkpoint as if it had never stopped.
  *
@@ -75,5 +86,8 @@ export function checkResumable(
   if (!same) fail(`it tells apart ${progress.classes.length} classes, which are not the ${classes.length} of the data`);
   if (length !== progress.pictures) {
     fail(`it was begun with ${progress.pictures} pictures to train on, now there are ${length}`);
+  }
+  if (progress.names !== undefined && progress.names !== digestOf(data)) {
+    fail('it was begun with pictures of other names, to train on or for validation; begin anew in another folder');
   }
 }

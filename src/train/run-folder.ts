@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Dataset } from '../data/dataset.js';
 import type { Unreadable } from '../data/loader/batch.js';
@@ -12,6 +12,12 @@ import { type EpochMetrics, formatMetrics, parseMetrics } from './metrics-log.js
 import { renderReport, type ShownMistake, thumbnail } from './report/report.js';
 import type { TrainingData } from './training-data.js';
 import type { TrainedModel } from './training-model.js';
+
+function missing(path: string): never {
+  throw new GhostkitError(
+    `${printable(path, 500)}: it is not there, and the training's best network was in it; put it back, or begin anew in another folder`,
+  );
+}
 
 /** Where a training keeps what it makes. */
 export class RunFolder {
@@ -47,7 +53,10 @@ export class RunFolder {
     return this.rows;
   }
 
-  /** Makes the folder, and reads the metrics of the epochs before `epoch` in it. */
+  /**
+   * Makes the folder, and reads the metrics of the epochs before `epoch` in it. They are written again at once: where that is not possible, it is
+   * better known now than behind an epoch.
+   */
   async open(epoch: number): Promise<void> {
     try {
       await mkdir(this.path, { recursive: true });
@@ -59,6 +68,7 @@ export class RunFolder {
     await this.tidy();
     const text = epoch > 0 ? await readFile(this.metricsFile, 'utf8').catch(() => '') : '';
     this.rows = parseMetrics(text).filter((row) => row.epoch < epoch);
+    await this.writeMetrics();
   }
 
   /** Removes what a process that was killed left half-written. */
@@ -69,15 +79,25 @@ export class RunFolder {
     await Promise.all(stale.map((name) => unlink(join(this.path, name)).catch(() => {})));
   }
 
-  /** Adds an epoch's line. The file is written whole, so that a full disk or a killed process leaves no half line. */
+  /** Adds an epoch's line. */
   async addMetrics(row: EpochMetrics): Promise<void> {
     this.rows.push(row);
-    await writeFileAtomic(this.metricsFile, this.rows.map(formatMetrics).join(''));
+    await this.writeMetrics();
+  }
+
+  /** The file is written whole, so that a full disk or a killed process leaves no half line. */
+  private writeMetrics(): Promise<void> {
+    return writeFileAtomic(this.metricsFile, this.rows.map(formatMetrics).join(''));
   }
 
   /** Gives the best network its final name. */
   async finish(): Promise<void> {
-    await writeFileAtomic(this.model, await readFile(this.best));
+    await writeFileAtomic(this.model, await readFile(this.best).catch(() => missing(this.best)));
+  }
+
+  /** Throws a {@link GhostkitError} when the best network so far, which may turn out to be the best of all, is not there. */
+  async checkBest(): Promise<void> {
+    await access(this.best).catch(() => missing(this.best));
   }
 
   /** Writes the report about an evaluation. */

@@ -2,7 +2,7 @@ import { GhostkitError } from '../tensor/error.js';
 
 /** A linear rise at the beginning. */
 export interface Warmup {
-  /** Its length in epochs; 0 for none. */
+  /** Its length in epochs, of which part of one is possible; 0 for none. */
   readonly warmupEpochs: number;
   /** The learning rate at its first moment. */
   readonly warmupLr: number;

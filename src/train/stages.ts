@@ -1,7 +1,7 @@
 import type { Network } from '../nn/module.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { TrainConfig } from './config.js';
-import { type LearningRate, learningRate } from './schedule.js';
+import { type LearningRate, learningRate, type Schedule } from './schedule.js';
 import type { OptimizerOptions, TrainingStepOptions } from './step.js';
 
 /** Epochs that are trained in the same way, by one program. */
@@ -67,6 +67,12 @@ function checkParts({ epochs, finetune, progressive, accumulate }: TrainConfig, 
   }
 }
 
+/** A schedule whose warm-up takes at most half of the epochs: a training of one epoch has one too. */
+function withShortWarmup(schedule: Schedule, epochs: number): Schedule {
+  if (schedule.kind === 'one-cycle') return schedule;
+  return { ...schedule, warmupEpochs: Math.min(schedule.warmupEpochs, epochs / 2) };
+}
+
 /** What is trained when. Throws a {@link GhostkitError} for settings that contradict each other. */
 export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: number): Stage[] {
   checkParts(config, stepsPerEpoch);
@@ -91,7 +97,7 @@ export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: num
       ...(emaDecay !== null && { averageDecay: Math.min(emaDecay, mostDecay) }),
       ...(finetune && finetune.layerDecay < 1 && { rateOf: layerRates(model, finetune.layerDecay) }),
     },
-    rate: learningRate(optimizer.lr, schedule, { epochs: rest, stepsPerEpoch }),
+    rate: learningRate(optimizer.lr, withShortWarmup(schedule, rest), { epochs: rest, stepsPerEpoch }),
   };
   if (!finetune || headEpochs === 0) return [all];
   const head: Stage = {

@@ -1,20 +1,21 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Batch, Unreadable } from '../data/loader/batch.js';
-import { createLoader, type Loader } from '../data/loader/loader.js';
 import { writeFileAtomic } from '../formats/atomic.js';
 import { METADATA } from '../formats/metadata.js';
 import { compile } from '../nn/compile.js';
+import type { CompiledModel } from '../runtime/compiled-model.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 import { type Best, readTrainingCheckpoint, type TrainingProgress, writeTrainingCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config.js';
-import { EVALUATION_BATCH, evaluate } from './evaluate.js';
+import { evaluate } from './evaluate.js';
 import { betterOf, type Evaluated, isBetter } from './evaluated.js';
-import { evalLoading, inputSizeAt, trainLoading } from './loading.js';
+import { Loaders } from './loaders.js';
+import { inputSizeAt } from './loading.js';
 import { type Evaluation, predictions } from './metrics.js';
 import type { EpochMetrics } from './metrics-log.js';
 import type { StepReport, TrainObserver } from './observer.js';
-import { checkResumable } from './resume.js';
+import { checkResumable, digestOf } from './resume.js';
 import { RunFolder } from './run-folder.js';
 import { type Stage, stagesOf } from './stages.js';
 import { TrainingStep } from './step.js';
@@ -63,12 +64,11 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
     throw new GhostkitError(`${config.output} has a training in it; resume that, or name another folder`);
   }
   if (checkpoint) checkResumable(folder.last, checkpoint.progress, config, data);
+  if (checkpoint?.progress.best) await folder.checkBest();
   const trained = createTrainedModel(config, data.train.classes);
   if (!checkpoint && config.finetune)
     transferWeights(trained, await readTrainable(config.finetune.weights, config.model));
-  const loader = await createLoader(data.train, trainLoading(config, checkpoint?.progress.epoch));
-  const held = await createLoader(data.val, evalLoading(config, Math.min(EVALUATION_BATCH, data.val.length)));
-  const loaders: Loaders = { loader, held };
+  const loaders = await Loaders.open(config, data, checkpoint?.progress.epoch);
   let training: Training | undefined;
   try {
     training = new Training(config, data, folder, trained, loaders, options);
@@ -81,15 +81,13 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
     throw new GhostkitError(`${error.message}${kept}`, { cause: error });
   } finally {
     training?.close();
-    await Promise.all([loaders.loader.close(), held.close()]);
+    await loaders.close();
   }
 }
 
-interface Loaders {
-  /** Another one when the pictures' size changes. */
-  loader: Loader;
-  readonly held: Loader;
-}
+/** Whether a program asked for more than can be addressed. */
+const isOutOfMemory = (error: unknown): error is GhostkitError =>
+  error instanceof GhostkitError && / MiB/.test(error.message);
 
 class Training {
   private readonly stages: readonly Stage[];
@@ -102,8 +100,6 @@ class Training {
   private told = 0;
   /** What the report shows: the best evaluation of this process, or the first, which {@link ReportSource} tells the epoch of. */
   private shown: { readonly epoch: number; readonly evaluation: Evaluation } | undefined;
-  /** What loaders found that are no longer there. */
-  private readonly unreadableBefore: Unreadable[] = [];
   /** Of this process: seconds of training and of evaluation, and the steps and evaluations in them. */
   private readonly spent = { training: 0, steps: 0, evaluation: 0, evaluations: 0 };
 
@@ -115,10 +111,11 @@ class Training {
     private readonly loaders: Loaders,
     private readonly options: TrainOptions,
   ) {
-    this.stages = stagesOf(config, trained.model, loaders.loader.batches);
+    this.stages = stagesOf(config, trained.model, loaders.training.batches);
     this.targets = new Float32Array(config.batchSize * data.train.classes.length);
     this.progress = {
-      ...{ config, classes: [...data.train.classes], pictures: data.train.length },
+      ...{ config, classes: [...data.train.classes] },
+      ...{ pictures: data.train.length, names: digestOf(data) },
       ...{ epoch: 0, batch: 0, stage: 0, steps: 0, sums: { loss: 0, correct: 0, seconds: 0 }, best: null },
     };
   }
@@ -135,25 +132,25 @@ class Training {
       if (checkpoint && this.progress.stage === stage)
         this.step?.restore(checkpoint.tensors, checkpoint.progress.steps);
       const { data, trained } = this;
-      options.observer?.start?.({ data, trained, epoch, step: batch, steps: loaders.loader.batches });
+      options.observer?.start?.({ data, trained, epoch, step: batch, steps: loaders.training.batches });
     }
     let finished = true;
     while (finished && this.progress.epoch < config.epochs) finished = await this.runEpoch();
     if (finished) await folder.finish();
     return {
-      ...{ finished, epochs: this.progress.epoch, folder, metrics: folder.metrics, unreadable: this.unreadable },
+      ...{
+        finished,
+        epochs: this.progress.epoch,
+        folder,
+        metrics: folder.metrics,
+        unreadable: this.loaders.unreadable,
+      },
       ...(this.progress.best && { best: this.progress.best }),
     };
   }
 
   close(): void {
     this.step?.close();
-  }
-
-  private get unreadable(): Unreadable[] {
-    const { loader, held } = this.loaders;
-    const seen = new Map([...this.unreadableBefore, ...loader.unreadable].map((picture) => [picture.index, picture]));
-    return [...seen.values(), ...held.unreadable];
   }
 
   /** Makes the program of an epoch's stage, out of the model's weights as they are. */
@@ -166,7 +163,7 @@ class Training {
       const input = [batchSize, 3, size, size];
       this.step = await TrainingStep.create(this.trained.model, { ...this.stages[number].step, input });
     } catch (error) {
-      if (!(error instanceof GhostkitError) || !/ MiB/.test(error.message)) throw error;
+      if (!isOutOfMemory(error)) throw error;
       throw new GhostkitError(`${error.message}; try a smaller batchSize (accumulate makes up for it) or inputSize`, {
         cause: error,
       });
@@ -176,18 +173,15 @@ class Training {
 
   /** Gets ready for an epoch: a stage of its own begins anew from the weights, another size of the pictures goes on with everything. */
   private async prepare(epoch: number): Promise<void> {
-    const { loaders, config } = this;
+    const { loaders } = this;
     const isNewStage = epoch >= this.stages[this.progress.stage].to;
-    const isNewSize = inputSizeAt(config, epoch) !== loaders.loader.options.preprocessing.size;
+    const isNewSize = loaders.isOfOtherSize(epoch);
     if (!isNewStage && !isNewSize) return;
     const state = isNewStage ? undefined : this.step?.state();
     if (isNewStage) this.step?.writeTo(this.trained.model);
     await this.startStage(epoch);
     if (state) this.step?.restore(state.tensors, state.steps);
-    if (!isNewSize) return;
-    this.unreadableBefore.push(...loaders.loader.unreadable);
-    await loaders.loader.close();
-    loaders.loader = await createLoader(this.data.train, trainLoading(config, epoch));
+    if (isNewSize) await loaders.resize(epoch);
   }
 
   /** Trains and evaluates the epoch that is due. Returns `false` when it was stopped. */
@@ -207,7 +201,7 @@ class Training {
 
   private async trainEpoch(epoch: number): Promise<boolean> {
     const { config, options } = this;
-    const { loader } = this.loaders;
+    const { training: loader } = this.loaders;
     const { from, rate } = this.stages[this.progress.stage];
     let began = performance.now();
     for await (const batch of loader.epoch(epoch, this.progress.batch)) {
@@ -249,7 +243,7 @@ class Training {
     const targets = batch.targets ?? labelTargets(labels, count, classes, labelSmoothing, this.targets);
     const step = this.step as TrainingStep;
     // What dropout drops depends on the step within the whole training and on the seed, and fits into a float.
-    const at = batch.epoch * this.loaders.loader.batches + batch.number;
+    const at = batch.epoch * this.loaders.training.batches + batch.number;
     const { loss, logits } = step.run({ images, targets, learningRate, seed: (Math.imul(seed, 7919) + at) & 0xffffff });
     const guesses = predictions(logits.data, classes, count);
     return { loss, correct: guesses.reduce((sum, guess, i) => sum + (guess === labels[i] ? 1 : 0), 0) };
@@ -267,7 +261,7 @@ class Training {
   private report(learningRate: number): StepReport {
     const { epoch, batch, sums } = this.progress;
     const { epochs, batchSize, evaluateEvery } = this.config;
-    const steps = this.loaders.loader.batches;
+    const steps = this.loaders.training.batches;
     const { spent } = this;
     const left = (epochs - epoch) * steps - batch;
     const perEvaluation = spent.evaluations > 0 ? spent.evaluation / spent.evaluations : 0;
@@ -282,7 +276,7 @@ class Training {
   private isSaveDue(done: number): boolean {
     const { saveEverySteps, saveEverySeconds } = this.config;
     // The end of an epoch is saved with its evaluation.
-    if (done === this.loaders.loader.batches) return false;
+    if (done === this.loaders.training.batches) return false;
     if (saveEverySteps !== null && done % saveEverySteps === 0) return true;
     return saveEverySeconds !== null && performance.now() - this.saved >= saveEverySeconds * 1000;
   }
@@ -323,13 +317,8 @@ class Training {
   }
 
   private async evaluateAs(which: Best['which']): Promise<Evaluation | undefined> {
-    const { threads } = this.config;
-    const { model, preprocessing } = this.trained;
-    this.step?.writeTo(model, which);
-    const net = await compile(model, {
-      input: [this.loaders.held.options.batchSize, 3, preprocessing.size, preprocessing.size],
-      threads,
-    });
+    this.step?.writeTo(this.trained.model, which);
+    const net = await this.compileForEvaluation();
     try {
       const { signal, observer } = this.options;
       return await evaluate(net, this.loaders.held, {
@@ -341,12 +330,26 @@ class Training {
     }
   }
 
+  /** The network as it is, for as many pictures at a time as there is memory for. */
+  private async compileForEvaluation(): Promise<CompiledModel> {
+    const { model, preprocessing } = this.trained;
+    const { size } = preprocessing;
+    for (;;) {
+      const input = [this.loaders.held.options.batchSize, 3, size, size];
+      try {
+        return await compile(model, { input, threads: this.config.threads });
+      } catch (error) {
+        if (!isOutOfMemory(error) || !(await this.loaders.halve())) throw error;
+      }
+    }
+  }
+
   private async closeEpoch(epoch: number, evaluated: Evaluated | undefined): Promise<void> {
     const { folder, options } = this;
     const metrics = this.metricsOf(epoch, evaluated);
     await folder.addMetrics(metrics);
     const isBest = evaluated !== undefined && (await this.keepBest(epoch, evaluated));
-    const { unreadable } = this;
+    const { unreadable } = this.loaders;
     this.progress = { ...this.progress, epoch: epoch + 1, batch: 0, sums: { loss: 0, correct: 0, seconds: 0 } };
     await this.save();
     if (unreadable.length > this.told) options.observer?.unreadable?.(unreadable);
@@ -356,7 +359,8 @@ class Training {
 
   /** Writes the report, and the network if it is the best so far. */
   private async keepBest(epoch: number, evaluated: Evaluated): Promise<boolean> {
-    const { folder, config, trained, data, unreadable } = this;
+    const { folder, config, trained, data } = this;
+    const { unreadable } = this.loaders;
     const [which, evaluation] = betterOf(evaluated);
     const { top1, top5, meanLoss: loss } = evaluation;
     const isBest = isBetter({ top1, loss }, this.progress.best);

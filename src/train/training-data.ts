@@ -7,6 +7,8 @@ import type { TrainConfig } from './config.js';
 export interface TrainingData {
   readonly train: Dataset;
   readonly val: Dataset;
+  /** See `DataSplits`. */
+  readonly skippedLinks?: readonly string[];
 }
 
 /**
@@ -17,8 +19,8 @@ export interface TrainingData {
 export async function openTrainingData(config: TrainConfig): Promise<TrainingData> {
   const { data, validationShare, perClass: most, seed } = config;
   if (data === null) throw new GhostkitError('data: name the folder or tar file with the pictures');
-  const { train: all, val: given } = await openDataset(data);
+  const { train: all, val: given, skippedLinks } = await openDataset(data);
   const [rest, val] = given ? [all, given] : split(all, validationShare, seed);
   if (val.length === 0) throw new GhostkitError(`${data}: too few pictures to hold some out for validation`);
-  return { train: most === null ? rest : perClass(rest, most, seed), val };
+  return { train: most === null ? rest : perClass(rest, most, seed), val, skippedLinks };
 }

@@ -1,5 +1,7 @@
-import { preprocessingIn, preprocessingMetadata } from '../data/preprocessing.js';
+import { isDeepStrictEqual } from 'node:util';
+import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
+import { loadState } from '../formats/checkpoint.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
 import { writeSafetensors } from '../formats/safetensors.js';
 import { withPath } from '../formats/with-path.js';
@@ -23,8 +25,12 @@ export interface TrainedModel extends Guess {
 /** The freshly initialised network of a configuration, for classes by their names. */
 export function createTrainedModel(config: TrainConfig, labels: readonly string[]): TrainedModel {
   const entry = findModel(config.model);
-  const { width, stemStride, dropout, seed } = config;
-  const options: ModelOptions = { ...(width !== null && { width }), ...(stemStride !== 2 && { stemStride }) };
+  const { width, stemStride, variant, dropout, seed } = config;
+  const options: ModelOptions = {
+    ...variant,
+    ...(width !== null && { width }),
+    ...(stemStride !== 2 && { stemStride }),
+  };
   const model = entry.create({ ...options, dropout, classes: labels.length });
   return {
     entry,
@@ -62,19 +68,33 @@ export async function readTrainable(path: string, name?: string): Promise<Loaded
   });
 }
 
-/** The settings that a file of weights asks for: its network, and how its pictures were prepared. */
-export function settingsOf({ entry, options, checkpoint }: LoadedModel): Record<string, unknown> {
-  const { size, ...preparation } = preprocessingIn(checkpoint.metadata) ?? {};
+/** The settings that a file of weights asks for: its network, and how its pictures are prepared. */
+export function settingsOf(
+  { entry, options }: Pick<LoadedModel, 'entry' | 'options'>,
+  { size, ...preparation }: Preprocessing,
+): Record<string, unknown> {
+  const { width = null, stemStride = 2, ...variant } = options;
   return {
-    ...{ model: entry.name, width: options.width ?? null, stemStride: options.stemStride ?? 2 },
-    ...(size !== undefined && { inputSize: size }),
-    ...preparation,
+    ...{ model: entry.name, width, stemStride },
+    variant: Object.keys(variant).length > 0 ? variant : null,
+    ...{ inputSize: size, ...preparation },
   };
 }
 
-/** Puts the weights of a file into a network for other classes: all but the last layer, which is only taken over when the classes are the same. */
-export function transferWeights({ model, labels }: TrainedModel, from: LoadedModel): void {
+/**
+ * Puts the weights of a file into a network for other classes: all but the last layer, which is only taken over when the classes are the same.
+ *
+ * @throws GhostkitError when the network is another than the weights are of: its features would be others.
+ */
+export function transferWeights({ model, labels, options }: TrainedModel, from: LoadedModel): void {
+  const { width: _, stemStride: __, ...variant } = options;
+  const { width: ___, stemStride: ____, ...theirs } = from.options;
+  if (!isDeepStrictEqual(variant, theirs)) {
+    throw new GhostkitError(`variant: these weights need ${JSON.stringify(theirs)}, got ${JSON.stringify(variant)}`);
+  }
   const isHead = headOf(model);
   const same = from.labels?.length === labels.length && labels.every((label, i) => label === from.labels?.[i]);
-  model.assign(new Map([...from.model.state()].filter(([name]) => same || !isHead(name))));
+  const state = from.model.state();
+  const shapes = new Map([...model.stateShapes()].filter(([name]) => same || !isHead(name)));
+  model.assign(loadState(shapes, new Map([...state].filter(([name]) => shapes.has(name)))));
 }

@@ -175,6 +175,11 @@ describe('loading', () => {
       shortSide: 256,
     });
     expect(trainLoading(resolveConfig([], 'cifar10')).shortSide).toBeUndefined();
+    // A fourth of a square picture, the smallest cut, is then as large as what the network sees.
+    expect(trainLoading(resolveConfig([{ inputSize: 512 }])).shortSide).toBe(1024);
+    const crop = { kind: 'padded', padding: 8 };
+    expect(trainLoading(resolveConfig([{ inputSize: 224, augmentation: { crop } }])).shortSide).toBe(256);
+    expect(trainLoading(resolveConfig([{ shrinkTo: 300 }])).shortSide).toBe(300);
     expect(trainLoading(resolveConfig([])).mixing).toBeUndefined();
     expect(evalLoading(config, 50)).toEqual({
       ...{ batchSize: 50, mode: 'eval', workers: 1, cacheBytes: 512e6 },

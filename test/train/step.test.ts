@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import type { Value } from '../../src/graph/value.js';
+import { Conv2d } from '../../src/nn/layers.js';
+import { Module } from '../../src/nn/module.js';
+import * as ops from '../../src/ops/index.js';
 import type { FloatTensor, Shape } from '../../src/tensor/tensor.js';
 import { type OptimizerOptions, TrainingStep, type TrainingStepOptions } from '../../src/train/step.js';
 import { batchOf, CLASSES, INPUT, numbers, TinyNetwork } from './tiny.js';
@@ -54,7 +58,7 @@ const plain: TrainingStepOptions = { input: INPUT, optimizer: { name: 'sgd', mom
 async function withStep<T>(
   options: Partial<TrainingStepOptions>,
   then: (step: TrainingStep) => T | Promise<T>,
-  model = new TinyNetwork(),
+  model: Module = new TinyNetwork(),
 ): Promise<T> {
   const step = await TrainingStep.create(model, { ...plain, ...options });
   try {
@@ -123,6 +127,55 @@ describe('training steps', () => {
       model,
     );
   });
+
+  it.each([
+    { clipNorm: undefined, weightDecay: 0 },
+    { clipNorm: 1e-3, weightDecay: 0 },
+    { clipNorm: undefined, weightDecay: 0.5 },
+  ])(
+    'change a layer that stands in a network twice once: $clipNorm, $weightDecay',
+    async ({ clipNorm, weightDecay }) => {
+      class Twice extends Module {
+        readonly first = new Conv2d(2, 3, 3);
+        readonly a = new Conv2d(3, 3, 1, { bias: true });
+        readonly b = this.a;
+        forward(x: Value): Value {
+          return ops.flatten(ops.globalAveragePool(this.b.forward(ops.relu(this.a.forward(this.first.forward(x))))));
+        }
+      }
+      const model = new Twice().initialize(1);
+      const before = new Map([...model.state()].map(([key, { data }]) => [key, data.slice()]));
+      const options = {
+        ...{ optimizer: { name: 'sgd', weightDecay } as const, clipNorm },
+        ...{ withGradients: true, averageDecay: 0.5 },
+      };
+      await withStep(
+        options,
+        (step) => {
+          const { outputs } = step.run(batchOf(0, 0.1));
+          const names = ['first.weight', 'a.weight', 'a.bias'];
+          const gradients = names.map((name) => outputs[`gradient.${name}`].data);
+          const norm = Math.hypot(...gradients.flatMap((gradient) => [...gradient]));
+          const factor = clipNorm === undefined ? 1 : clipNorm / norm;
+          step.writeTo();
+          const after = model.state();
+          for (const [i, name] of names.entries()) {
+            const old = before.get(name) as Float32Array;
+            const expected = [...old].map((w, j) => w - 0.1 * (factor * gradients[i][j] + weightDecay * w));
+            expectClose(after.get(name)?.data ?? [], expected, 1e-6, name);
+          }
+          expect(after.get('b.weight')?.data).toBe(after.get('a.weight')?.data);
+          const averaged = new Twice();
+          step.writeTo(averaged, 'average');
+          const mean = [...(before.get('a.weight') as Float32Array)].map(
+            (w, i) => (w + (after.get('a.weight') as FloatTensor).data[i]) / 2,
+          );
+          expectClose(averaged.b.weight.data, mean, 1e-6, 'average');
+        },
+        model,
+      );
+    },
+  );
 
   it('write the averages into a model', () =>
     withStep({ averageDecay: 0.5 }, (step) => {

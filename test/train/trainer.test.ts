@@ -13,6 +13,7 @@ import type { Classifier } from '../../src/nn/trace.js';
 import { readTrainingCheckpoint } from '../../src/train/checkpoint.js';
 import type { TrainConfig } from '../../src/train/config.js';
 import { evaluate } from '../../src/train/evaluate.js';
+import { Loaders } from '../../src/train/loaders.js';
 import { evalLoading } from '../../src/train/loading.js';
 import { resolveConfig } from '../../src/train/resolve-config.js';
 import { layerRates, stagesOf } from '../../src/train/stages.js';
@@ -84,6 +85,20 @@ describe('train', () => {
     expect(loaded?.options).toEqual({ width: 0.15, stemStride: 1 });
     expect(loaded?.labels).toEqual(classes);
     expect(preprocessingIn(loaded?.checkpoint.metadata ?? {})).toMatchObject({ size: 32, interpolation: 'bicubic' });
+  });
+
+  it('takes pictures in memory with the settings that are the default, and evaluates fewer at a time', async () => {
+    const config = configFor('defaults', { workers: 1, epochs: 1 });
+    const { best } = await train(config, { data });
+    const loaders = await Loaders.open(config, data);
+    const sizes = [loaders.held.options.batchSize];
+    while (await loaders.halve()) sizes.push(loaders.held.options.batchSize);
+    expect(sizes).toEqual([6, 3, 1]);
+    const loaded = identify(await readCheckpoint(join(config.output, 'model.safetensors')));
+    const net = await compile(loaded?.model as Classifier, { input: [1, 3, 32, 32] });
+    expect((await evaluate(net, loaders.held))?.top1).toBe(best?.top1);
+    net.close();
+    await loaders.close();
   });
 
   it('stops when it is told to, and goes on to the same end', async () => {
