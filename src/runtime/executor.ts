@@ -130,7 +130,13 @@ export class Executor {
     const helpers = Array.from({ length: threads - 1 }, (_, i) =>
       startThread({ module, memory, sync: SYNC_ADDRESS, tid: i + 1, threads }),
     );
-    await Promise.all(helpers.map(async (helper) => (await helper).ready));
+    try {
+      await Promise.all(helpers.map(async (helper) => (await helper).ready));
+    } catch (error) {
+      // Those that did start would wait for work for ever.
+      kernels.start(0, 0, SYNC_ADDRESS);
+      throw error;
+    }
     return new Executor(program, variant, threads, memory, kernels, mayWait() ? 1 : 0);
   }
 

@@ -52,6 +52,12 @@ export async function openFile(source: string | URL): Promise<OpenFile | undefin
     const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
     throw new GhostkitError(reason);
   }
+  const stat = fs.fstatSync(descriptor);
+  if (!stat.isFile()) {
+    fs.closeSync(descriptor);
+    throw new GhostkitError('this is no file');
+  }
+  const { size } = stat;
   const readInto = (into: Uint8Array, from: number) => {
     let done = 0;
     while (done < into.length) {
@@ -61,7 +67,6 @@ export async function openFile(source: string | URL): Promise<OpenFile | undefin
     }
     return done;
   };
-  const { size } = fs.fstatSync(descriptor);
   const read = (length: number) => {
     const bytes = new Uint8Array(Math.min(length, size));
     return bytes.subarray(0, readInto(bytes, 0));

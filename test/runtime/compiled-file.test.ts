@@ -22,6 +22,10 @@ beforeAll(() => {
   bytes = compileToBytes(model, { input, threads: 2 }, { title: 'small' });
 });
 
+it('says of a folder that it is none', async () => {
+  await expect(loadCompiled('test')).rejects.toThrow(/^test: this is no file$/);
+});
+
 async function outcome(file: Uint8Array): Promise<string> {
   try {
     const net = await loadCompiled(file);
