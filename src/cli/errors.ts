@@ -15,10 +15,11 @@ export function explainError(error: unknown): { line?: string; exitCode: number 
     if (error.exitCode === 0) return { exitCode: 0 };
     // The parser puts its suggestion on a line of its own.
     const line = error.message.replace(/^error: /, '').replace(/\n\(Did you mean (.*)\)$/, '; did you mean $1');
-    return { line, exitCode: 2 };
+    return { line: oneLine(line), exitCode: 2 };
   }
-  if (error instanceof UsageError) return { line: error.message, exitCode: 2 };
-  if (error instanceof GhostkitError) return { line: oneLine(error.message), exitCode: 1 };
+  if (error instanceof GhostkitError) {
+    return { line: oneLine(error.message), exitCode: error instanceof UsageError ? 2 : 1 };
+  }
   const message = error instanceof Error ? error.message : String(error);
   return { line: `unexpected: ${oneLine(message)} (--debug shows where)`, exitCode: 1 };
 }

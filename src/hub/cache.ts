@@ -3,9 +3,11 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseLabels } from '../data/labels.js';
 import { writeFileAtomic } from '../formats/atomic.js';
+import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Downloaded, type DownloadOptions, download } from './download.js';
 import { cacheFolder } from './folders.js';
+import { addressIn } from './http.js';
 import { findWeights, type WeightsEntry } from './manifest.js';
 import { sha256OfFile } from './part.js';
 
@@ -34,7 +36,11 @@ const recordPath = (path: string) => `${path}.sha256`;
 /** From where a file comes: its own address, or its name below `GHOSTKIT_MIRROR`. */
 function addressOf({ url, file }: WeightsEntry): string | undefined {
   const mirror = process.env.GHOSTKIT_MIRROR;
-  return url && mirror ? `${mirror.replace(/\/*$/, '')}/${file}` : url;
+  if (!url || !mirror) return url;
+  if (!addressIn(mirror)) {
+    throw new GhostkitError(`GHOSTKIT_MIRROR must be an address like https://host/folder, got ${printable(mirror)}`);
+  }
+  return `${mirror.replace(/\/*$/, '')}/${file}`;
 }
 
 export interface Pulled extends Partial<Downloaded> {
@@ -57,9 +63,9 @@ export async function pull(
 ): Promise<Pulled> {
   const path = cachedPath(entry, folder);
   if (!force && existsSync(path)) return { path, state: 'there' };
-  const url = addressOf(entry);
-  if (!url) throw new GhostkitError(`${entry.name}: ${entry.remark ?? 'it has no address'} (${path})`);
   try {
+    const url = addressOf(entry);
+    if (!url) throw new GhostkitError(`${entry.remark ?? 'it has no address'} (${path})`);
     const downloaded = await download(url, path, { sha256: entry.sha256, bytes: entry.bytes, ...options });
     await writeFileAtomic(recordPath(path), `${downloaded.sha256}  ${entry.file}\n`);
     return { path, state: 'downloaded', ...downloaded };

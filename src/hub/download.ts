@@ -2,6 +2,7 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { GhostkitError } from '../tensor/error.js';
 import { type Answer, networkReason, request } from './http.js';
+import { lockDownload } from './lock.js';
 import { PartFile } from './part.js';
 
 /** Larger than any file that ghostkit knows of; a server that sends more is not believed. */
@@ -41,6 +42,7 @@ const DISK: Record<string, string> = {
   EROFS: 'the file system is read-only',
   ENOTDIR: 'its folder is not one',
   EEXIST: 'its folder is not one',
+  ENOENT: 'something else has taken its unfinished part away',
 };
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${bytes} bytes` : `${(bytes / 1e6).toFixed(1)} MB`);
@@ -55,24 +57,34 @@ function explainDisk(error: unknown, path: string): unknown {
  * Downloads a file whole or not at all. It grows as `NAME.part` beside its place, which an interruption leaves and the next call goes on
  * with where the server allows it; it takes its name when size and checksum are right. Redirects are followed.
  *
- * @throws GhostkitError in one line: no such file, no connection, an interruption, a wrong size or checksum, a full disk.
+ * @throws GhostkitError in one line: no such file, no connection, an interruption, a wrong size or checksum, a full disk, the same
+ * download already on its way.
  */
 export async function download(url: string, path: string, options: DownloadOptions = {}): Promise<Downloaded> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    const part = await PartFile.open(path);
-    const resumedFrom = part.size;
+    const release = await lockDownload(path);
     try {
-      return await fetchInto(part, url, options);
-    } catch (error) {
-      // The part may have been of an older version of the file: once more from the start.
-      if (!(error instanceof WrongContent) || resumedFrom === 0) throw error;
-      return await fetchInto(part, url, options);
+      return await fetchAlone(path, url, options);
     } finally {
-      await part.close();
+      await release();
     }
   } catch (error) {
     throw explainDisk(error, path);
+  }
+}
+
+async function fetchAlone(path: string, url: string, options: DownloadOptions): Promise<Downloaded> {
+  const part = await PartFile.open(path);
+  const resumedFrom = part.size;
+  try {
+    return await fetchInto(part, url, options);
+  } catch (error) {
+    // The part may have been of an older version of the file: once more from the start.
+    if (!(error instanceof WrongContent) || resumedFrom === 0) throw error;
+    return await fetchInto(part, url, options);
+  } finally {
+    await part.close();
   }
 }
 
@@ -199,12 +211,16 @@ async function receive(part: PartFile, answer: Answer, { total, limit, stall, st
 async function finish(part: PartFile, expected: { sha256?: string; bytes?: number }, resumedFrom: number) {
   const name = basename(part.path);
   const bytes = part.size;
-  const sha256 = part.sha256();
   if (expected.bytes !== undefined && bytes < expected.bytes) {
     throw new GhostkitError(
       `${name}: interrupted after ${size(bytes)} of ${size(expected.bytes)}; run it again to go on`,
     );
   }
+  if ((await part.sizeOnDisk()) !== bytes) {
+    await part.discard();
+    throw new WrongContent(`${name}: something else has written to its unfinished part; it was not kept`);
+  }
+  const sha256 = await part.sha256();
   const wrong =
     expected.bytes !== undefined && bytes !== expected.bytes
       ? `${size(bytes)} instead of ${size(expected.bytes)}`

@@ -49,6 +49,12 @@ function linkedIn(headers: Headers): Answer['linked'] {
   return { ...(sha256 && { sha256 }), ...(bytes > 0 && { bytes }) };
 }
 
+/** The address in a text, if it is one that can be requested. */
+export function addressIn(text: string, base?: URL): URL | undefined {
+  const address = URL.canParse(text, base) ? new URL(text, base) : undefined;
+  return address && /^https?:$/.test(address.protocol) ? address : undefined;
+}
+
 /**
  * Requests `url` and follows redirects, but never from https to anything else.
  *
@@ -58,7 +64,9 @@ export async function request(
   url: string,
   { headers = {}, signal }: { headers?: Record<string, string>; signal?: AbortSignal } = {},
 ): Promise<Answer> {
-  let at = new URL(url);
+  const first = addressIn(url);
+  if (!first) throw new GhostkitError(`${printable(url)} is no address; it begins with https://`);
+  let at = first;
   let linked: Answer['linked'] = {};
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
     let response: Response;
@@ -79,11 +87,11 @@ export async function request(
       return { status: response.status, headers: response.headers, body: response.body, linked, cancel };
     }
     await cancel();
-    const next = new URL(location, at);
-    if (next.protocol !== 'https:' && next.protocol !== at.protocol) {
-      throw new GhostkitError(`${printable(at.host)} redirects to ${printable(next.protocol)}, which is not followed`);
+    const next = addressIn(location, at);
+    if (!next || (next.protocol !== 'https:' && next.protocol !== at.protocol)) {
+      throw new GhostkitError(`${printable(at.host)} redirects to ${printable(location)}, which is not followed`);
     }
     at = next;
   }
-  throw new GhostkitError(`${printable(new URL(url).host)}: more than ${MAX_REDIRECTS} redirects`);
+  throw new GhostkitError(`${printable(first.host)}: more than ${MAX_REDIRECTS} redirects`);
 }

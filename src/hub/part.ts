@@ -1,16 +1,12 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 
 /** SHA-256 of a file of any size, in hexadecimal. */
 export async function sha256OfFile(path: string): Promise<string> {
-  return (await hashed(path)).digest('hex');
-}
-
-async function hashed(path: string): Promise<Hash> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
-  return hash;
+  return hash.digest('hex');
 }
 
 /**
@@ -18,9 +14,8 @@ async function hashed(path: string): Promise<Hash> {
  * outlive an interruption, so that the next try goes on where this one ended.
  */
 export class PartFile {
-  private hash = createHash('sha256');
   private file?: FileHandle;
-  /** Bytes that are there. */
+  /** Bytes that were there and have been added. */
   size = 0;
 
   private constructor(readonly path: string) {}
@@ -36,9 +31,12 @@ export class PartFile {
   /** What an earlier try left, if anything. */
   static async open(path: string): Promise<PartFile> {
     const part = new PartFile(path);
-    part.size = (await stat(part.part).catch(() => undefined))?.size ?? 0;
-    if (part.size > 0) part.hash = await hashed(part.part);
+    part.size = await part.sizeOnDisk();
     return part;
+  }
+
+  async sizeOnDisk(): Promise<number> {
+    return (await stat(this.part).catch(() => undefined))?.size ?? 0;
   }
 
   /** The tag of the file that the part is of, as the server gave it. */
@@ -50,10 +48,7 @@ export class PartFile {
   async begin({ restart, etag }: { restart: boolean; etag: string | null }): Promise<void> {
     await this.file?.close();
     this.file = await open(this.part, restart ? 'w' : 'a');
-    if (restart) {
-      this.size = 0;
-      this.hash = createHash('sha256');
-    }
+    if (restart) this.size = 0;
     // A weak tag does not promise the same bytes.
     if (etag && !etag.startsWith('W/')) await writeFile(this.tag, etag);
     else await rm(this.tag, { force: true });
@@ -61,7 +56,6 @@ export class PartFile {
 
   async append(chunk: Uint8Array): Promise<void> {
     await this.file?.writeFile(chunk);
-    this.hash.update(chunk);
     this.size += chunk.length;
   }
 
@@ -70,9 +64,9 @@ export class PartFile {
     this.file = undefined;
   }
 
-  /** Of everything that is there. */
-  sha256(): string {
-    return this.hash.copy().digest('hex');
+  /** Of what is on the disk, not of what was received: that is what is kept. */
+  sha256(): Promise<string> {
+    return sha256OfFile(this.part);
   }
 
   /** Gives the file its name. */
@@ -93,6 +87,5 @@ export class PartFile {
     await rm(this.part, { force: true });
     await rm(this.tag, { force: true });
     this.size = 0;
-    this.hash = createHash('sha256');
   }
 }

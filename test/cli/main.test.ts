@@ -52,6 +52,14 @@ describe('the command line', () => {
     expect(await failure(2, 'models', 'extra')).toContain('too many arguments');
   });
 
+  it('fails in one line, whatever is in a name', async () => {
+    expect(await failure(2, 'predct\nnow')).toBe("unknown command 'predct now'");
+    expect(await failure(2, 'models', '--one\ntwo')).toBe("unknown option '--one two'");
+    expect(await failure(2, 'swap', '--source', 'a.png', '--target', 'b.png', '-o', 'c\nd.gif')).toBe(
+      'c d.gif: the name of the output must end in .png, .jpg, .jpeg, .webp',
+    );
+  });
+
   it('shows a stack only with --debug', async () => {
     expect((await run('info', 'none.pth')).err.split('\n')).toHaveLength(2);
     expect((await run('info', 'none.pth', '--debug')).err).toMatch(

@@ -81,6 +81,9 @@ describe('swap', () => {
     expect(
       await failure(2, 'swap', '--source', photo(1), '--target', at('nobody.png'), '-o', at('nobody.png')),
     ).toContain('would take the place of a picture that it is made from');
+    expect(await refused(1, '--target', photo(5), '--consent', '--weights', at('nobody.png'))).toContain(
+      'nobody.png: not a folder',
+    );
     const another = `${folder}/./nobody.png`;
     expect(await failure(2, 'swap', '--source', photo(1), '--target', at('nobody.png'), '-o', another)).toContain(
       'would take the place of a picture that it is made from',

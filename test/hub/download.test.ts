@@ -1,6 +1,8 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, rmSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DownloadOptions, download } from '../../src/hub/download.js';
@@ -178,9 +180,89 @@ describe('download', () => {
     expect(await failure()).toContain('more than 10 redirects');
   });
 
+  it.each([
+    ['no://where/file', 'no://where/file is no address; it begins with https://'],
+    ['host/file', 'host/file is no address; it begins with https://'],
+  ])('refuses the address %s', async (url, message) => {
+    await expect(download(url, path)).rejects.toThrow(new GhostkitError(message));
+  });
+
+  it.each(['http://[', 'ftp://host/file'])('does not follow a redirect to %s', async (redirect) => {
+    server.files.set('/file.bin', { body, redirect });
+    expect(await failure()).toBe(`${new URL(server.url).host} redirects to ${redirect}, which is not followed`);
+  });
+
   it('says that the disk does not let it', async () => {
     server.files.set('/file.bin', { body });
     await writeFile(join(folder, 'deep'), 'a file');
     expect(await failure()).toMatch(/^cannot write .*file\.bin: its folder is not one$/);
+  });
+});
+
+describe('downloads of the same file', () => {
+  const lock = () => `${path}.part.lock`;
+  const hold = async (holder: object) => {
+    await mkdir(join(folder, 'deep'));
+    await writeFile(lock(), JSON.stringify({ host: hostname(), once: 'another', ...holder }));
+  };
+
+  it.each([0, 100_000])('do not write over each other, with %i bytes already there', async (there) => {
+    server.files.set('/file.bin', { body, etag: '"a"', cutAfter: there || undefined });
+    if (there > 0) await failure(right);
+    const [first, ...others] = await Promise.allSettled([get(right), get(right), get(right)]).then((results) =>
+      results.sort((a, b) => a.status.localeCompare(b.status)),
+    );
+    expect(first).toMatchObject({ status: 'fulfilled', value: { sha256: right.sha256, verified: true } });
+    for (const other of others) {
+      const said = other.status === 'rejected' ? (other.reason as GhostkitError).message : '';
+      expect(said).toBe(`file.bin: process ${process.pid} is downloading it; try again when it is done`);
+    }
+    expect(sha256(await readFile(path))).toBe(right.sha256);
+    expect(await files()).toEqual(['file.bin']);
+  });
+
+  it('leave it to a process that is at it, here or elsewhere', async () => {
+    server.files.set('/file.bin', { body });
+    await hold({ pid: process.ppid });
+    expect(await failure(right)).toContain(`process ${process.ppid} is downloading it`);
+    await writeFile(lock(), JSON.stringify({ pid: 1, host: 'elsewhere', once: 'another' }));
+    expect(await failure(right)).toContain('another process is downloading it');
+    await writeFile(lock(), '');
+    expect(await failure(right)).toContain('another process is downloading it');
+    expect(await files()).toEqual(['file.bin.part.lock']);
+  });
+
+  it('go on behind a process that was killed', async () => {
+    server.files.set('/file.bin', { body });
+    const child = spawn(process.execPath, ['--eval', '']);
+    await once(child, 'exit');
+    await hold({ pid: child.pid });
+    expect(await get(right)).toMatchObject({ verified: true });
+    expect(await files()).toEqual(['file.bin']);
+  });
+
+  it('go on behind a machine that has gone', async () => {
+    server.files.set('/file.bin', { body });
+    await hold({ pid: 1, host: 'elsewhere' });
+    const longAgo = new Date(Date.now() - 120_000);
+    await utimes(lock(), longAgo, longAgo);
+    expect(await get(right)).toMatchObject({ verified: true });
+  });
+
+  it('keep nothing that something else has written to', async () => {
+    server.files.set('/file.bin', { body, etag: '"a"' });
+    const onProgress = (done: number) => {
+      if (done === body.length) appendFileSync(`${path}.part`, 'more');
+    };
+    expect(await failure({ onProgress })).toBe(
+      'file.bin: something else has written to its unfinished part; it was not kept',
+    );
+    expect(await files()).toEqual([]);
+  });
+
+  it('say in one line that the unfinished part is gone', async () => {
+    server.files.set('/file.bin', { body });
+    const onProgress = () => rmSync(`${path}.part`, { force: true });
+    expect(await failure({ ...right, onProgress })).toContain('file.bin');
   });
 });
