@@ -47,7 +47,7 @@ export class Parameter implements ParameterData {
  * computed with them, from how many values to how many, is a subclass's affair.
  */
 export abstract class Network {
-  /** Every parameter and buffer below with its state-dict key, in order of definition. */
+  /** Every parameter and buffer below with its state-dict key, in order of definition; one that is shared, with every key that it has. */
   *namedParameters(prefix = ''): Generator<[string, Parameter]> {
     for (const [key, part] of namedParts(this)) {
       if (part instanceof Parameter) yield [prefix + key, part];
@@ -68,15 +68,25 @@ export abstract class Network {
     else (parts[property] as Network[])[Number(index)] = child;
   }
 
-  /** Tells every parameter its state-dict key; tracing does this first. */
+  /** Every parameter and buffer below once, with its first state-dict key: what is counted and trained. */
+  *distinctParameters(): Generator<[string, Parameter]> {
+    const seen = new Set<Parameter>();
+    for (const [key, p] of this.namedParameters()) {
+      if (seen.has(p)) continue;
+      seen.add(p);
+      yield [key, p];
+    }
+  }
+
+  /** Tells every parameter its (first) state-dict key; tracing does this first. */
   nameParameters(): void {
-    for (const [key, p] of this.namedParameters()) p.name = key;
+    for (const [key, p] of this.distinctParameters()) p.name = key;
   }
 
   /** The number of learnable scalars, as the papers count parameters. */
   parameterCount(): number {
     let count = 0;
-    for (const [, p] of this.namedParameters()) if (p.learnable) count += sizeOf(p.shape);
+    for (const [, p] of this.distinctParameters()) if (p.learnable) count += sizeOf(p.shape);
     return count;
   }
 
@@ -96,7 +106,7 @@ export abstract class Network {
   /** Initialises every parameter from a seed, whatever it held. */
   initialize(seed: number): this {
     this.nameParameters();
-    for (const [, p] of this.namedParameters()) p.initialize(seed);
+    for (const [, p] of this.distinctParameters()) p.initialize(seed);
     return this;
   }
 

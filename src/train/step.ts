@@ -187,7 +187,9 @@ export class TrainingStep {
     }
     const { tensors } = this.state();
     const prefix = which === 'average' ? AVERAGE : '';
-    model.assign(new Map([...model.namedParameters()].map(([key]) => [key, tensors.get(prefix + key) as FloatTensor])));
+    model.assign(
+      new Map([...model.distinctParameters()].map(([key]) => [key, tensors.get(prefix + key) as FloatTensor])),
+    );
   }
 
   close(): void {
@@ -205,7 +207,7 @@ function buildStep(model: Module, options: TrainingStepOptions) {
   const targets = input('targets', logits.shape);
   const loss = crossEntropy(logits, targets);
 
-  const all = [...model.namedParameters()];
+  const all = [...model.distinctParameters()];
   const trained = all.filter(([name, p]) => p.learnable && (options.trains?.(name) ?? true));
   const { accumulate = 1, averageDecay = 0 } = options;
   if (!Number.isInteger(accumulate) || accumulate < 1)

@@ -73,6 +73,29 @@ describe('a module', () => {
     expect(network().parameterCount()).toBe(108 + 4 + 8 + 8);
   });
 
+  it('counts and names once what stands in it twice, and stores it under both names', () => {
+    class Twice extends Module {
+      readonly a = new Linear(3, 3);
+      readonly between = new Linear(3, 3);
+      readonly b = this.a;
+      forward(x: Parameters<Linear['forward']>[0]) {
+        return this.b.forward(this.between.forward(this.a.forward(x)));
+      }
+    }
+    const model = new Twice();
+    expect(model.parameterCount()).toBe(2 * (9 + 3));
+    expect([...model.distinctParameters()].map(([key]) => key)).toEqual([
+      'a.weight',
+      'a.bias',
+      'between.weight',
+      'between.bias',
+    ]);
+    const state = model.state();
+    expect([...state.keys()].slice(-2)).toEqual(['b.weight', 'b.bias']);
+    expect(state.get('b.weight')?.data).toBe(state.get('a.weight')?.data);
+    expect(model.a.weight.name).toBe('a.weight');
+  });
+
   it('starts from a seed, the same for the same', () => {
     const weights = (seed: number) => network().initialize(seed).state().get('0.weight')?.data;
     expect(weights(1)).toEqual(weights(1));
