@@ -80,7 +80,10 @@ export class SwapNetworks {
   async close(): Promise<void> {
     const kept = [...this.kept.values()];
     this.kept.clear();
-    for (const net of kept) await (await net).close();
+    // What could not be made was told to who asked for it. One that cannot be closed must not keep the others open.
+    const made = (await Promise.allSettled(kept)).flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    const closed = await Promise.allSettled(made.map(async (net) => net.close()));
+    for (const each of closed) if (each.status === 'rejected') throw each.reason;
   }
 
   private async with<N extends Closable, T>(
@@ -88,11 +91,7 @@ export class SwapNetworks {
     use: (net: N) => Promise<T>,
     make: () => Promise<N>,
   ): Promise<T> {
-    if (this.options.keep) {
-      const net = (this.kept.get(name) as Promise<N> | undefined) ?? collected(make());
-      this.kept.set(name, net);
-      return collected(use(await net));
-    }
+    if (this.options.keep) return collected(use(await this.keep(name, make)));
     const net = await collected(make());
     try {
       return await use(net);
@@ -100,5 +99,17 @@ export class SwapNetworks {
       await net.close();
       await collectGarbage();
     }
+  }
+
+  /** The one that is kept, made at first; a failure is not kept, so that the next swap tries again. */
+  private keep<N extends Closable>(name: string, make: () => Promise<N>): Promise<N> {
+    const kept = this.kept.get(name) as Promise<N> | undefined;
+    if (kept) return kept;
+    const net = collected(make());
+    this.kept.set(name, net);
+    net.catch(() => {
+      if (this.kept.get(name) === net) this.kept.delete(name);
+    });
+    return net;
   }
 }

@@ -103,11 +103,10 @@ async function resolveNetworks({ weights, backend, threads }: SwapOptions): Prom
   return new SwapNetworks(folderWeights(weights), options);
 }
 
-async function resolvePlugins({ weights, plugins, backend, threads }: SwapOptions): Promise<Plugins> {
+function resolvePlugins({ weights }: SwapNetworks, { plugins, backend, threads }: SwapOptions): Plugins {
   const options = { backend, threads };
-  if (typeof weights !== 'string' || weights === 'from-names') return { ...builtInPlugins(options), ...plugins };
-  const { findInFolder } = await import('./weights-folder.js');
-  return { ...availablePlugins((entry) => findInFolder(weights, entry), options), ...plugins };
+  const found = weights.find ? availablePlugins((entry) => weights.find?.(entry), options) : builtInPlugins(options);
+  return { ...found, ...plugins };
 }
 
 async function resolveImage(picture: SwapOptions['source']): Promise<RgbImage> {
@@ -134,7 +133,8 @@ function explainMemory(error: unknown): unknown {
  */
 export async function swapHead(options: SwapOptions): Promise<SwapResult> {
   try {
-    return await new Swap(options, await resolveNetworks(options), await resolvePlugins(options)).run();
+    const networks = await resolveNetworks(options);
+    return await new Swap(options, networks, resolvePlugins(networks, options)).run();
   } catch (error) {
     throw explainMemory(error);
   }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StateDict } from '../formats/checkpoint.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
@@ -20,9 +20,11 @@ const OTHER_NAMES: Readonly<Record<string, RegExp>> = {
   'ghost2-blender': /^blender.*\.(ckpt|pth|safetensors)$/,
 };
 
+const isFolder = (path: string) => existsSync(path) && statSync(path).isDirectory();
+
 /** The path of a manifest's file in a folder of weights, flat or laid out as the original has it; undefined if it is not there. */
 export function findInFolder(folder: string, entry: WeightsEntry): string | undefined {
-  const folders = SUBFOLDERS.map((sub) => join(folder, sub)).filter((path) => existsSync(path));
+  const folders = SUBFOLDERS.map((sub) => join(folder, sub)).filter(isFolder);
   const exact = folders.map((path) => join(path, entry.file)).find((path) => existsSync(path));
   const pattern = OTHER_NAMES[entry.name];
   if (exact || !pattern) return exact;
@@ -71,9 +73,12 @@ async function withIdentity(folder: string, state: StateDict): Promise<StateDict
  * The official weights in a folder: `aligner_*.ckpt` and `blender_*.ckpt`, side by side or in the folders that the original has for
  * them. Keys and shapes are checked when a network is made.
  *
- * @throws GhostkitError at once when a file is missing, with the command that gets it.
+ * @throws GhostkitError at once when it is no folder or a file is missing, with the command that gets it.
  */
 export function folderWeights(folder: string): SwapWeights {
+  if (existsSync(folder) && !isFolder(folder)) {
+    throw new GhostkitError(`${folder}: not a folder; the weights are the folder that the files are in`);
+  }
   const aligner = requireInFolder(folder, 'ghost2-aligner');
   const blender = requireInFolder(folder, 'ghost2-blender');
   // Kept from the embedder to the generator, which are in one file.
@@ -81,6 +86,7 @@ export function folderWeights(folder: string): SwapWeights {
   return {
     name: folder,
     trained: true,
+    find: (entry) => findInFolder(folder, entry),
     async embedder() {
       const state = await withIdentity(folder, await stateOf(aligner));
       kept = state;

@@ -1,3 +1,4 @@
+import type { WeightsEntry } from '../hub/manifest.js';
 import { Blender } from '../models/ghost2/blender.js';
 import { Embedder } from '../models/ghost2/embedder.js';
 import { Generator } from '../models/ghost2/generator.js';
@@ -10,6 +11,8 @@ export interface SwapWeights {
   readonly name: string;
   /** Whether they were trained. Others draw noise, and nothing can be concluded from what they draw. */
   readonly trained: boolean;
+  /** The path of another file of the manifest beside them, if it is there: a swap's plug-ins are looked for with it. */
+  find?(entry: WeightsEntry): string | undefined;
   /** @throws GhostkitError that names the file and what is wrong with it. */
   embedder(): Promise<Embedder>;
   generator(): Promise<Generator>;

@@ -3,10 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writeSafetensors } from '../../src/formats/safetensors.js';
+import { SwapNetworks } from '../../src/headswap/networks.js';
+import { swapHead } from '../../src/headswap/pipeline.js';
 import { findInFolder, folderWeights } from '../../src/headswap/weights-folder.js';
 import { findWeights } from '../../src/hub/manifest.js';
 import { Blender } from '../../src/models/ghost2/blender.js';
+import { GhostkitError } from '../../src/tensor/error.js';
 import { type FloatTensor, float32, type Shape, sizeOf } from '../../src/tensor/tensor.js';
+import { plain } from '../support/pictures.js';
 
 let folder: string;
 const at = (...names: string[]) => join(folder, ...names);
@@ -47,6 +51,33 @@ describe('a folder of official weights', () => {
     expect(find('ghost2-aligner')).toBe(at('original', 'aligner_checkpoints', 'aligner_500.ckpt'));
     expect(find('segformer-b5')).toBe(at('original', 'weights', 'segformer_B5_ce.onnx'));
     expect(find('lama')).toBeUndefined();
+  });
+
+  it('brings the plug-ins that are in it, also with networks that are kept', async () => {
+    await mkdir(at('whole', 'weights'), { recursive: true });
+    for (const name of ['aligner_1.ckpt', 'blender_1.ckpt']) await writeFile(at('whole', name), '');
+    await writeFile(at('whole', 'weights', 'det_10g.onnx'), 'no network');
+    const picture = plain(64, 64, [9, 9, 9]);
+    const weights = folderWeights(at('whole'));
+    for (const each of [at('whole'), weights, new SwapNetworks(weights, { keep: true })]) {
+      await expect(swapHead({ source: picture, target: picture, weights: each })).rejects.toThrow(
+        /^scrfd-10g cannot be opened in onnxruntime/,
+      );
+    }
+    const detector = async () => ({ name: 'mine', detect: async () => [] });
+    await expect(swapHead({ source: picture, target: picture, weights, plugins: { detector } })).rejects.toThrow(
+      'the source: no face is found',
+    );
+  });
+
+  it('is a folder', async () => {
+    await writeFile(at('notdir.ckpt'), '');
+    expect(() => folderWeights(at('notdir.ckpt'))).toThrow(
+      new GhostkitError(`${at('notdir.ckpt')}: not a folder; the weights are the folder that the files are in`),
+    );
+    await mkdir(at('odd'));
+    await writeFile(at('odd', 'weights'), 'a file where the original has a folder');
+    expect(findInFolder(at('odd'), findWeights('ghost2-aligner'))).toBeUndefined();
   });
 
   it('says in one line which file does not fit, and how', async () => {
