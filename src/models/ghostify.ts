@@ -50,9 +50,9 @@ export interface GhostifyOptions {
  * `conv1.weight` is `conv1.primary_conv.0.weight`), and the batch norm and ReLU behind it: the module has its own at both of its
  * convolutions, so the network's batch norm becomes the identity. Its ReLU stays and has nothing left to do.
  *
- * As in the paper, convolutions that read the image stay. So do grouped ones, those with fewer than `minOutputs` outputs, those on a
- * single pixel (fully connected layers by another name), what is inside Ghost modules already, and where a Ghost module
- * would have more weights. A convolution that is used twice is replaced only if the same follows it both times.
+ * As in the paper, convolutions that read the image stay. So do grouped ones, those whose kernel is not square, those with fewer than
+ * `minOutputs` outputs, those on a single pixel (fully connected layers by another name), what is inside Ghost modules already, and
+ * where a Ghost module would have more weights. A convolution that is used twice is replaced only if the same follows it both times.
  *
  * @throws GhostkitError when nothing qualifies, and for options that cannot be.
  */
@@ -64,8 +64,8 @@ export function ghostify<M extends Module>(model: M, options: GhostifyOptions = 
   const chosen = [...uses].filter(([conv, [use]]) => replaces(layerOf(conv, use, places)));
   if (chosen.length === 0) {
     throw new GhostkitError(
-      `ghostify: none of the ${places.size} convolutions can be replaced: what is left has too few outputs, groups, the image or a ` +
-        'single pixel for input, or is part of a Ghost module',
+      `ghostify: none of the ${places.size} convolutions can be replaced: what is left has too few outputs, groups, a kernel ` +
+        'that is not square, the image or a single pixel for input, or is part of a Ghost module',
     );
   }
   const replacements = chosen.flatMap(([conv, [use]]): Replacement[] => {
@@ -156,6 +156,7 @@ function usesOf(
       weight.indexOf(conv.weight) === 1 &&
       convolved.has(value.inputs[0]) &&
       value.attrs.groups === 1 &&
+      isSquare(conv.weight.shape) &&
       value.shape[1] >= minOutputs &&
       Math.max(...value.inputs[0].shape.slice(2)) > 1 &&
       (module === 'repghost' || isCheaper(conv.weight.shape, ratio, kernel));
@@ -179,6 +180,8 @@ function defaultInput(model: Module, places: Places<Conv2d>): Shape {
   const channels = model instanceof Classifier ? model.inChannels : first.weight.shape[1];
   return [1, channels, 224, 224];
 }
+
+const isSquare = ([, , height, width]: Shape) => height === width;
 
 /** Compares the weights of a Ghost module with those of the convolution `[out, in, kernel, kernel]` that it would replace. */
 function isCheaper([out, inChannels, kernel]: Shape, ratio: number, dwKernel: number): boolean {

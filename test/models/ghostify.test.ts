@@ -231,6 +231,8 @@ describe('ghostify', () => {
     expect(stays(conv2d(16, 16, 3, { padding: 1, groups: 16 }), conv2d(16, 32, 1))).toBe(1);
     expect(stays(conv2d(16, 7, 1), conv2d(7, 32, 1))).toBe(2); // the second has too few inputs to save anything
     expect(stays(conv2d(16, 32, 1))).toBe(0);
+    const [wide, tall] = [conv2d(16, 16, [1, 7], { padding: [0, 3] }), conv2d(16, 32, [7, 1], { padding: [3, 0] })];
+    expect(stays(wide, tall)).toBe(2); // Ghost modules have square kernels
     expect(ghostified(stemAnd(conv2d(16, 7, 1)), { minOutputs: 7 }).layers[1]).toBeInstanceOf(GhostModule);
 
     const names: string[] = [];
