@@ -17,6 +17,8 @@ const OPTIONS = z.strictObject({
   reparam: z.enum(['bn', 'identity', 'bn+identity', 'none', 'merged']).optional(),
   epsilon: z.number().positive().max(1).optional(),
   stemStride: z.int().min(1).max(8).optional(),
+  shortcut: z.boolean().optional(),
+  squeezeExcite: z.boolean().optional(),
 });
 
 type State = ReadonlyMap<string, Tensor>;
@@ -149,12 +151,18 @@ function optionsIn(metadata: Metadata): ModelOptions {
   }
 }
 
-/** What a file of `model` says, so that {@link identify} needs no name for it. */
+/**
+ * What a file of `model` says, so that {@link identify} needs no name for it. Of the options those that no shape tells as surely: classes
+ * and input channels are told by the weights, and dropout is a matter of training.
+ */
 export function metadataOf({ entry, options, form, labels }: Guess & { labels?: readonly string[] }): Metadata {
+  const stored = Object.entries(options).filter(
+    ([key, value]) => Object.hasOwn(OPTIONS.shape, key) && value !== undefined,
+  );
   return {
     [METADATA.model]: entry.name,
     [METADATA.form]: form,
-    ...(Object.keys(options).length > 0 && { [METADATA.options]: JSON.stringify(options) }),
+    ...(stored.length > 0 && { [METADATA.options]: JSON.stringify(Object.fromEntries(stored)) }),
     ...(labels && { [METADATA.labels]: JSON.stringify(labels) }),
   };
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { countOps } from '../../src/graph/value.js';
 import { DeployedClassifier } from '../../src/models/deployed.js';
 import { guessModel, identify, metadataOf } from '../../src/models/identify.js';
 import { assignNamedWeights } from '../../src/models/named-weights.js';
 import { createModel, findModel, listModels, type ModelOptions } from '../../src/models/registry.js';
+import { type Classifier, trace } from '../../src/nn/trace.js';
 import { float32 } from '../../src/tensor/tensor.js';
 
 const stateOf = (name: string, options: ModelOptions = {}) => createModel(name, { classes: 3, ...options }).state();
@@ -64,6 +66,34 @@ describe('identify', () => {
     }
     // Of another network nothing that the file says holds.
     expect(() => identify(checkpoint, 'ghostnet_100')).toThrow('these are the weights of repghostnet at width 0.3');
+  });
+});
+
+describe('metadataOf', () => {
+  const asStored = (model: Classifier, metadata: Readonly<Record<string, string>>) =>
+    ({ state: model.state(), metadata }) as unknown as Parameters<typeof identify>[0];
+
+  it.each<[string, ModelOptions, ModelOptions]>([
+    ['repghostnet_050', { shortcut: false }, { shortcut: false }],
+    ['repghostnet_050', { squeezeExcite: false, reparam: 'none' }, { squeezeExcite: false, reparam: 'none' }],
+    ['ghostnet_050', { dropout: 0.1, classes: 3, inChannels: 1 }, {}],
+    ['mobilenetv3_small_100', { width: 0.5, epsilon: 1e-5, stemStride: undefined }, { width: 0.5, epsilon: 1e-5 }],
+  ])('of %s with %j is what identify takes', (name, options, kept) => {
+    const model = assignNamedWeights(createModel(name, options));
+    const metadata = metadataOf({ entry: findModel(name), options, form: 'training' });
+    const loaded = identify(asStored(model, metadata));
+    expect(loaded?.options).toEqual(kept);
+    expect(loaded?.model.state()).toEqual(model.state());
+    const input = [1, model.inChannels, 32, 32];
+    expect(countOps(trace(loaded?.model as Classifier, { input }))).toEqual(countOps(trace(model, { input })));
+  });
+
+  it('is not believed when it says what cannot be', () => {
+    const model = createModel('repghostnet_050');
+    for (const options of [{ shortcut: 'no' }, { squeezeExcite: 1 }, { classes: 1e9 }, { width: 1e9 }]) {
+      const metadata = { 'ghostkit.model': 'repghostnet_050', 'ghostkit.options': JSON.stringify(options) };
+      expect(() => identify(asStored(model, metadata))).toThrow('the metadata ghostkit.options is not valid');
+    }
   });
 });
 
