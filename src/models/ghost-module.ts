@@ -3,7 +3,7 @@ import { batchNorm, conv2d, ReLU, type Sequential, sequential } from '../nn/laye
 import { Module } from '../nn/module.js';
 import type { Conv2dOptions } from '../ops/index.js';
 import * as ops from '../ops/index.js';
-import { needOddKernel, needRatio } from './options.js';
+import { needOddKernel, needRatio, samePadding } from './options.js';
 
 export interface GhostModuleOptions {
   /** Kernel of the primary convolution; default 1. */
@@ -43,7 +43,7 @@ export class GhostModule extends Module {
   ) {
     super();
     const { kernel = 1, ratio = 2, dwKernel = 3, relu = true, norm } = options;
-    const { stride = 1, padding = Math.floor(kernel / 2), dilation = 1 } = options;
+    const { stride = 1, dilation = 1, padding = samePadding(kernel, dilation) } = options;
     needRatio('GhostModule', ratio);
     needOddKernel('GhostModule', dwKernel);
     const intrinsic = Math.ceil(outChannels / ratio);

@@ -30,6 +30,18 @@ export function classifierOptions(options: ClassifierOptions): Required<Classifi
   return { width, classes, inChannels, stemStride, dropout };
 }
 
+/** The options in the place of the defaults; one that is `undefined` is none. */
+export function withDefaults<T extends object>(defaults: T, options: T): T {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(given) };
+}
+
+/** The zeros on each side with which a kernel keeps the size of the image at stride 1; of an even one, as many as the originals have. */
+export function samePadding(kernel: number, dilation: number | readonly [number, number]): [number, number] {
+  const of = (d: number) => Math.floor((d * (kernel - 1) + 1) / 2);
+  return typeof dilation === 'number' ? [of(dilation), of(dilation)] : [of(dilation[0]), of(dilation[1])];
+}
+
 /** Throws unless `kernel` is an odd number: only then does `padding = floor(kernel / 2)` keep the size of the image. */
 export function needOddKernel(where: string, kernel: number, name = 'dwKernel'): void {
   if (!atLeastOne(kernel) || kernel % 2 === 0) {

@@ -5,6 +5,7 @@ import type { Tensor } from '../tensor/tensor.js';
 import { ghostResnet50, ghostResnet56, ghostVgg16 } from './ghostified.js';
 import { ghostnet } from './ghostnet.js';
 import { type MobileNetV3Options, mobilenetV3Large, mobilenetV3Small } from './mobilenetv3.js';
+import { withDefaults } from './options.js';
 import { type RepGhostNetOptions, repghostnet } from './repghostnet.js';
 import { resnet18, resnet34, resnet50, resnet56, resnet101 } from './resnet.js';
 import { ghostKeys, mobilenetV3Keys } from './state-keys.js';
@@ -71,8 +72,8 @@ type Factory = (options: ModelOptions) => Classifier;
 
 const preset =
   (factory: Factory, fixed: ModelOptions): ModelEntry['create'] =>
-  (options) =>
-    factory({ ...fixed, ...options });
+  (options = {}) =>
+    factory(withDefaults(fixed, options));
 
 function scaled(family: ModelFamily, factory: Factory, rows: readonly Row[], source: string): ModelEntry[] {
   return rows.map(([width, params, macs, top1, top5]) => ({

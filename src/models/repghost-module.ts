@@ -4,7 +4,7 @@ import { Module } from '../nn/module.js';
 import type { Conv2dOptions } from '../ops/index.js';
 import * as ops from '../ops/index.js';
 import { GhostkitError } from '../tensor/error.js';
-import { needOddKernel } from './options.js';
+import { needOddKernel, samePadding } from './options.js';
 
 /**
  * What stands beside the depthwise convolution of a RepGhost module (section 4.3 compares them):
@@ -61,7 +61,7 @@ export class RepGhostModule extends Module {
   constructor(inChannels: number, outChannels: number, options: RepGhostModuleOptions = {}) {
     super();
     const { kernel = 1, dwKernel = 3, relu = true, reparam = 'bn', norm } = options;
-    const { stride = 1, padding = Math.floor(kernel / 2), dilation = 1 } = options;
+    const { stride = 1, dilation = 1, padding = samePadding(kernel, dilation) } = options;
     needOddKernel('RepGhostModule', dwKernel);
     if (!Object.hasOwn(BRANCHES, reparam)) {
       throw new GhostkitError(

@@ -5,7 +5,7 @@ import { Module } from '../nn/module.js';
 import { Classifier } from '../nn/trace.js';
 import * as ops from '../ops/index.js';
 import { makeDivisible } from './make-divisible.js';
-import { type ClassifierOptions, classifierOptions } from './options.js';
+import { type ClassifierOptions, classifierOptions, withDefaults } from './options.js';
 
 /**
  * Residual networks. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385): those for ImageNet of
@@ -145,7 +145,9 @@ export class ResNet extends Classifier {
 
   constructor(depth: keyof typeof COLUMNS, { baseWidth = 64, ...options }: ResNetOptions = {}) {
     super();
-    const { width, classes, inChannels, stemStride, dropout } = classifierOptions({ dropout: 0, ...options });
+    const { width, classes, inChannels, stemStride, dropout } = classifierOptions(
+      withDefaults({ dropout: 0 }, options),
+    );
     const scaled = (channels: number) => makeDivisible(channels * width, 8);
     const { block, blocks }: Column = COLUMNS[depth];
     this.numClasses = classes;
@@ -198,8 +200,8 @@ export class CifarResNet extends Classifier {
 
   constructor(depth: 20 | 32 | 44 | 56 | 110, options: ClassifierOptions = {}) {
     super();
-    const defaults = { classes: 10, stemStride: 1, dropout: 0 };
-    const { width, classes, inChannels, stemStride, dropout } = classifierOptions({ ...defaults, ...options });
+    const defaults: ClassifierOptions = { classes: 10, stemStride: 1, dropout: 0 };
+    const { width, classes, inChannels, stemStride, dropout } = classifierOptions(withDefaults(defaults, options));
     const scaled = (channels: number) => makeDivisible(channels * width, 8);
     this.numClasses = classes;
     this.inChannels = inChannels;

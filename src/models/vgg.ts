@@ -5,7 +5,7 @@ import type { Module } from '../nn/module.js';
 import { Classifier } from '../nn/trace.js';
 import * as ops from '../ops/index.js';
 import { makeDivisible } from './make-divisible.js';
-import { type ClassifierOptions, classifierOptions } from './options.js';
+import { type ClassifierOptions, classifierOptions, withDefaults } from './options.js';
 
 /** Configuration D of the paper's table 1: channels of the 3x3 convolutions, and `M` for a 2x2 max pooling. */
 const VGG16 = [64, 64, 'M', 128, 128, 'M', 256, 256, 256, 'M', 512, 512, 512, 'M', 512, 512, 512, 'M'] as const;
@@ -32,8 +32,8 @@ export class Vgg extends Classifier {
 
   constructor({ hidden = 512, ...options }: VggOptions = {}) {
     super();
-    const defaults = { classes: 10, stemStride: 1, dropout: 0 };
-    const { width, classes, inChannels, stemStride, dropout } = classifierOptions({ ...defaults, ...options });
+    const defaults: ClassifierOptions = { classes: 10, stemStride: 1, dropout: 0 };
+    const { width, classes, inChannels, stemStride, dropout } = classifierOptions(withDefaults(defaults, options));
     this.numClasses = classes;
     this.inChannels = inChannels;
 

@@ -93,6 +93,26 @@ describe('GhostBottleneck', () => {
   });
 });
 
+describe('both modules', () => {
+  it('keep the size of the image, whatever the dilation', () => {
+    for (const kernel of [1, 3, 5]) {
+      for (const dilation of [1, 2, 3, [1, 2], [3, 1]] as const) {
+        const options = { kernel, dilation };
+        for (const module of [new GhostModule(3, 4, options), new RepGhostModule(3, 4, options)]) {
+          expect(outputShape(module, [1, 3, 12, 13])).toEqual([1, 4, 12, 13]);
+        }
+      }
+    }
+  });
+
+  it('have the padding of the originals for an even kernel, and what is asked for', () => {
+    for (const Kind of [GhostModule, RepGhostModule]) {
+      expect(outputShape(new Kind(3, 4, { kernel: 4 }), [1, 3, 8, 8])).toEqual([1, 4, 9, 9]);
+      expect(outputShape(new Kind(3, 4, { kernel: 3, padding: 0, dilation: 2 }), [1, 3, 8, 8])).toEqual([1, 4, 4, 4]);
+    }
+  });
+});
+
 describe('RepGhostModule', () => {
   const reparams: Reparam[] = ['bn', 'identity', 'bn+identity', 'none', 'merged'];
 

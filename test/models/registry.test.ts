@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { createModel, findModel, listModels, remapKeys } from '../../src/models/registry.js';
+import { countOps, type Graph, valuesOf } from '../../src/graph/value.js';
+import { createModel, findModel, listModels, type ModelOptions, remapKeys } from '../../src/models/registry.js';
+import { resnet50 } from '../../src/models/resnet.js';
 import { modelStats } from '../../src/models/stats.js';
+import { type Classifier, trace } from '../../src/nn/trace.js';
 import { GhostkitError } from '../../src/tensor/error.js';
 import { float32, type Shape, sizeOf, type Tensor } from '../../src/tensor/tensor.js';
 
@@ -43,6 +46,19 @@ describe('the registry', () => {
     expect(classifier('repghostnet_norep_0_5x')).toBe(2309008);
     expect(classifier('repghostnet_wo_0_5x')).toBe(2313968);
     expect(createModel('ghostnet_100', { width: 0.5 }).parameterCount()).toBe(2587292);
+  });
+
+  it('takes an option that is undefined for one that is not given', () => {
+    const of = (name: string, options?: ModelOptions) => [...createModel(name, options).stateShapes()];
+    const nothing = { width: undefined, classes: undefined, reparam: undefined, shortcut: undefined };
+    for (const name of ['repghostnet_050', 'repghostnet_norep_050', 'resnet56', 'vgg16_cifar', 'ghost_vgg16']) {
+      expect(of(name, nothing)).toEqual(of(name));
+    }
+    const stem = (options?: ModelOptions) => trace(createModel('resnet56', options), { input: [1, 3, 32, 32] });
+    const sizes = (graph: Graph) => valuesOf(graph).map(({ shape }) => shape);
+    expect(sizes(stem({ stemStride: undefined, dropout: undefined }))).toEqual(sizes(stem()));
+    const dropped = (model: Classifier) => countOps(trace(model, { input: [1, 3, 32, 32] })).dropout;
+    expect(dropped(resnet50({ dropout: undefined, width: 0.125 }))).toBeUndefined();
   });
 
   it.each(listModels().filter(({ paper }) => paper?.params))('$name has the size and cost of its paper', (entry) => {
