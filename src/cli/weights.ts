@@ -2,6 +2,7 @@ import { Argument } from 'commander';
 import { printable } from '../formats/text.js';
 import { cachedPath, cacheState, pull, verify } from '../hub/cache.js';
 import { expandWeights, GROUPS, WEIGHTS, type WeightsEntry } from '../hub/manifest.js';
+import { findOnnxRuntime } from '../runtime/onnx/onnxruntime.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type CommandFactory, type CommonOptions, command } from './command.js';
 import { UsageError } from './errors.js';
@@ -47,6 +48,13 @@ async function list(io: Io, names: readonly string[], { json }: WeightsOptions):
   return 0;
 }
 
+/** What to install for the ONNX files among those that were pulled, where nothing runs them. */
+async function remarkOnRuntime(files: readonly string[]): Promise<string | undefined> {
+  const networks = files.filter((file) => file.endsWith('.onnx'));
+  if (networks.length === 0 || (await findOnnxRuntime())) return undefined;
+  return `no onnxruntime is found to run ${networks.join(', ')}; npm install onnxruntime-node`;
+}
+
 /** What a person should know of a file before using it. */
 function remarksOn({ licence }: WeightsEntry, verified: boolean | undefined): string {
   const remarks = [
@@ -58,6 +66,7 @@ function remarksOn({ licence }: WeightsEntry, verified: boolean | undefined): st
 
 async function pullAll(io: Io, names: readonly string[], { json, force }: WeightsOptions): Promise<number> {
   const results: object[] = [];
+  const files: string[] = [];
   let failed = false;
   for (const entry of expandWeights(names)) {
     let bar: Progress | undefined;
@@ -70,6 +79,7 @@ async function pullAll(io: Io, names: readonly string[], { json, force }: Weight
       const pulled = await pull(entry, { force, onProgress });
       bar?.clear();
       results.push({ name: entry.name, ...pulled });
+      files.push(entry.file);
       const how = pulled.state === 'there' ? 'is there' : `${formatBytes(pulled.bytes ?? 0)}`;
       if (!json) io.out.write(`${entry.name}: ${how}, ${pulled.path}${remarksOn(entry, pulled.verified)}\n`);
     } catch (error) {
@@ -80,6 +90,8 @@ async function pullAll(io: Io, names: readonly string[], { json, force }: Weight
       io.err.write(`error: ${printable(error.message, 500)}\n`);
     }
   }
+  const remark = await remarkOnRuntime(files);
+  if (remark) io.err.write(`note: ${remark}\n`);
   if (json) printJson(io, results);
   return failed ? 1 : 0;
 }

@@ -7,9 +7,15 @@ import { cacheFolder, configFolder } from '../../src/hub/folders.js';
 import { expandWeights, WEIGHTS } from '../../src/hub/manifest.js';
 import { assignNamedWeights } from '../../src/models/named-weights.js';
 import { createModel, listModels } from '../../src/models/registry.js';
+import { findOnnxRuntime } from '../../src/runtime/onnx/onnxruntime.js';
 import { content, sha256, startServer, type TestServer } from '../hub/server.js';
 import { encoder, pattern } from '../support/pictures.js';
 import { failure, run } from './run.js';
+
+vi.mock('../../src/runtime/onnx/onnxruntime.js', async (original) => {
+  const module = await original<typeof import('../../src/runtime/onnx/onnxruntime.js')>();
+  return { ...module, findOnnxRuntime: vi.fn(module.findOnnxRuntime) };
+});
 
 let server: TestServer;
 let folder: string;
@@ -133,6 +139,28 @@ describe('weights', () => {
       { name: 'lama', error: expect.stringContaining('404') },
       expect.objectContaining({ name: 'ghost2-arcface', state: 'downloaded', bytes: 100 }),
     ]);
+  });
+
+  it('says what runs an ONNX file, where that is not there', async () => {
+    server.files.set('/segformer_B5_ce.onnx', { body: content(100) });
+    server.files.set('/backbone50_1.pth', { body: content(100) });
+    const note = 'note: no onnxruntime is found to run segformer_B5_ce.onnx; npm install onnxruntime-node\n';
+    vi.mocked(findOnnxRuntime).mockResolvedValueOnce(undefined);
+    const { code, out, err } = await run('weights', 'pull', 'segformer-b5', 'ghost2-arcface', '--json');
+    expect({ code, err }).toEqual({ code: 0, err: note });
+    expect(JSON.parse(out)).toHaveLength(2);
+    // Also when it was there before, but not with a runtime, nor of other files.
+    vi.mocked(findOnnxRuntime).mockResolvedValueOnce(undefined);
+    expect((await run('weights', 'pull', 'segformer-b5')).err).toBe(note);
+    expect((await run('weights', 'pull', 'segformer-b5')).err).toBe('');
+    expect((await run('weights', 'pull', 'ghost2-arcface')).err).toBe('');
+  });
+
+  it('says that a mirror is no address', async () => {
+    vi.stubEnv('GHOSTKIT_MIRROR', 'mirror.example/folder');
+    expect(await failure(1, 'weights', 'pull', 'ghost2-blender')).toBe(
+      'ghost2-blender: GHOSTKIT_MIRROR must be an address like https://host/folder, got mirror.example/folder',
+    );
   });
 
   it('refuses a file that is not the published one', async () => {
