@@ -1,6 +1,13 @@
-import { decodeModel, type GraphProto, type ModelProto, type ValueInfoProto } from '../formats/onnx/decode.js';
+import {
+  decodeModel,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type ValueInfoProto,
+} from '../formats/onnx/decode.js';
 import { exportOnnx } from '../formats/onnx/export.js';
 import { importGraph, type Leaf } from '../formats/onnx/import/graph.js';
+import { titleOf } from '../formats/onnx/import/node.js';
 import { Flow } from '../formats/onnx/import/tensors.js';
 import { printable } from '../formats/text.js';
 import { input } from '../graph/leaves.js';
@@ -23,7 +30,7 @@ const NHWC = [0, 2, 3, 1];
  * save and to export again. Its parameters have the names that the file gives them.
  *
  * `logits` is the file's first output, for a classifier without the softmax or log-softmax at its end, if it has one there: what is
- * made of scores is whoever reads them's affair, and a training's.
+ * made of scores is whoever reads them's affair, and a training's. A softmax of every pixel stays.
  */
 export class ImportedModel extends Classifier {
   readonly inChannels: number;
@@ -37,13 +44,16 @@ export class ImportedModel extends Classifier {
   /** The shape of `logits` for `input`. */
   readonly output: Shape;
   private readonly file: ModelProto;
+  /** The log-softmax at the end that `file` has as a softmax. */
+  private readonly logarithm?: NodeProto;
   private readonly info: PictureInput;
   private readonly arrays = new Map<string, Parameter>();
 
   /** @param batch Pictures in `input`, where the file leaves their number open. */
   constructor(file: ModelProto, { batch }: { readonly batch?: number } = {}) {
     super();
-    this.file = withoutLogarithm(file);
+    this.logarithm = finalLogarithm(file.graph);
+    this.file = this.logarithm ? withoutLogarithm(file, this.logarithm) : file;
     this.info = pictureInput(file.graph);
     const { channels, size, batch: written } = this.info;
     this.inChannels = channels;
@@ -120,14 +130,18 @@ export class ImportedModel extends Classifier {
     const [wanted] = image.shape;
     const batch = written !== undefined && written !== wanted ? { written, wanted } : undefined;
     const { outputs } = importGraph(this.file, { inputs: { [name]: flow }, leaf: this.leaf, batch });
-    const [first] = Object.values(outputs);
-    if (!first) throw new GhostkitError('this ONNX file has no output');
-    const scores = first.shape.length === 4 && first.shape[2] * first.shape[3] === 1 ? flatten(first) : first;
+    // By its name: JavaScript puts those that are whole numbers before all others.
+    const output = this.file.graph.outputs[0]?.name;
+    if (output === undefined || !Object.hasOwn(outputs, output))
+      throw new GhostkitError('this ONNX file has no output');
+    const scores = flat(outputs[output]);
     const soft = withoutReshapes(scores);
-    const endsInSoftmax = isOp(soft, softmaxOp);
-    if (!endsInSoftmax) return { logits: scores, endsInSoftmax };
-    const [logits] = soft.inputs;
-    return { logits: logits.shape.length === 2 ? logits : flatten(logits), endsInSoftmax };
+    if (isOp(soft, softmaxOp)) {
+      const logits = flat(soft.inputs[0]);
+      if (logits.shape.length === 2) return { logits, endsInSoftmax: true };
+    }
+    if (this.logarithm) throw new GhostkitError(`${titleOf(this.logarithm)}: it is only supported for [N,classes]`);
+    return { logits: scores, endsInSoftmax: false };
   }
 
   /** One parameter for each stored array and shape, in whichever batch the network is traced. */
@@ -143,14 +157,22 @@ export class ImportedModel extends Classifier {
 
 const NHWC_TO_NCHW = [0, 3, 1, 2];
 
+/** The log-softmax that makes a file's first output. */
+function finalLogarithm({ nodes, outputs }: GraphProto): NodeProto | undefined {
+  return nodes.find((node) => node.opType === 'LogSoftmax' && node.outputs[0] === outputs[0]?.name);
+}
+
 /** A log-softmax at the end as a softmax: `logits` leaves either out. */
-function withoutLogarithm(file: ModelProto): ModelProto {
+function withoutLogarithm(file: ModelProto, logarithm: NodeProto): ModelProto {
   const { graph } = file;
-  const [scores] = graph.outputs;
-  const nodes = graph.nodes.map((node) =>
-    node.opType === 'LogSoftmax' && node.outputs[0] === scores?.name ? { ...node, opType: 'Softmax' } : node,
-  );
+  const nodes = graph.nodes.map((node) => (node === logarithm ? { ...node, opType: 'Softmax' } : node));
   return { ...file, graph: { ...graph, nodes } };
+}
+
+/** `[N,C]` of `[N,C,1,1]`, anything else as it is. */
+function flat(value: Value): Value {
+  const [, , height, width] = value.shape;
+  return value.shape.length === 4 && height * width === 1 ? flatten(value) : value;
 }
 
 /** The value of which a value is another shape. */

@@ -53,6 +53,18 @@ function classifier({
   );
 }
 
+/** A network gives the results of onnxruntime, which has `reference` to run where it is another file. */
+async function expectSame(file: Uint8Array, reference = file) {
+  const model = await readOnnx(file);
+  const data = noise(model.input, 9);
+  const { y: wanted } = await runOnnx(reference, { x: { shape: model.input, data } });
+  const net = await compile(model, { input: model.input });
+  const { logits } = net.run({ image: data });
+  net.close();
+  expectClose(logits.data, wanted.data);
+  return { model, logits, wanted };
+}
+
 describe('a network from an ONNX file', () => {
   it('has its parameters and its statistics by their names, of which the latter are not learnt', async () => {
     const model = await readOnnx(classifier());
@@ -144,5 +156,89 @@ describe('a network from an ONNX file', () => {
     const net = await compile(model, { input: model.input });
     expect(net.run({ image: new Float32Array(192) }).logits.data[0]).toBeCloseTo(0.5, 6);
     net.close();
+  });
+
+  /** Four scores for every pixel, through `last` over the channels. */
+  const perPixel = (last: string | undefined, size: number) =>
+    onnxFile({
+      nodes: [
+        { op: 'Conv', inputs: ['x', 'w'], outputs: [last ? 'scores' : 'y'] },
+        ...(last ? [{ op: last, inputs: ['scores'], outputs: ['y'], attributes: { axis: 1 }, name: 'last' }] : []),
+      ],
+      initializers: { w: random(1, 4, 3, 2, 2) },
+      inputs: { x: ['N', 3, size, size] },
+      outputs: { y: undefined },
+    });
+
+  it('keeps a softmax of every pixel', async () => {
+    const { model, logits, wanted } = await expectSame(perPixel('Softmax', 6));
+    expect(model).toMatchObject({ endsInSoftmax: false, output: [1, 4, 5, 5] });
+    expect(logits.shape).toEqual(wanted.shape);
+    await expect(readOnnx(perPixel('LogSoftmax', 6))).rejects.toThrow(
+      'node last (LogSoftmax): it is only supported for [N,classes]',
+    );
+  });
+
+  it.each(['Softmax', 'LogSoftmax'])('leaves out the %s of a single pixel', async (last) => {
+    const { model } = await expectSame(perPixel(last, 2), perPixel(undefined, 2));
+    expect(model).toMatchObject({ endsInSoftmax: true, output: [1, 4] });
+  });
+
+  it("has the file's first output, whatever the outputs are called", async () => {
+    const file = (outputs: string[]) =>
+      onnxFile({
+        nodes: [
+          { op: 'Relu', inputs: ['x'], outputs: ['10'] },
+          { op: 'MaxPool', inputs: ['x'], outputs: ['2'], attributes: { kernel_shape: [2, 2] } },
+          { op: 'Sigmoid', inputs: ['x'], outputs: ['__proto__'] },
+        ],
+        inputs: { x: [1, 3, 8, 8] },
+        outputs: outputs.map((name) => [name, undefined]),
+      });
+    expect((await readOnnx(file(['10', '2']))).output).toEqual([1, 3, 8, 8]);
+    expect((await readOnnx(file(['2', '10']))).output).toEqual([1, 3, 7, 7]);
+    await expect(readOnnx(file(['__proto__', '2']))).rejects.toThrow(/output/);
+    await expect(readOnnx(file([]))).rejects.toThrow('this ONNX file has no output');
+  });
+
+  it('has one array for each factor by which a weight is scaled', async () => {
+    const file = onnxFile({
+      nodes: [
+        { op: 'GlobalAveragePool', inputs: ['x'], outputs: ['a'] },
+        { op: 'Flatten', inputs: ['a'], outputs: ['b'] },
+        ...[0.5, 2, 0.5].map((alpha, i) => ({
+          op: 'Gemm',
+          inputs: ['b', 'w', 'bias'],
+          outputs: [`g${i}`],
+          attributes: { alpha: { float: alpha }, beta: { float: i === 0 ? 3 : 7 } },
+        })),
+        { op: 'Concat', inputs: ['g0', 'g1', 'g2'], outputs: ['y'], attributes: { axis: 1 } },
+      ],
+      initializers: { w: random(1, 3, 4), bias: random(2, 4) },
+      inputs: { x: [1, 3, 2, 2] },
+      outputs: { y: undefined },
+    });
+    const { model } = await expectSame(file);
+    expect(model.stateShapes().size).toBe(4);
+  });
+
+  it('has one array for each order in which the dimensions of a constant stand', async () => {
+    const nhwc = { perm: [0, 2, 3, 1] };
+    const nchw = { perm: [0, 3, 1, 2] };
+    const file = onnxFile({
+      nodes: [
+        { op: 'Transpose', inputs: ['x'], outputs: ['a'], attributes: nhwc },
+        { op: 'Add', inputs: ['a', 'c'], outputs: ['a1'] },
+        { op: 'Transpose', inputs: ['a1'], outputs: ['a2'], attributes: nchw },
+        { op: 'Transpose', inputs: ['x'], outputs: ['b'], attributes: nchw },
+        { op: 'Add', inputs: ['b', 'c'], outputs: ['b1'] },
+        { op: 'Transpose', inputs: ['b1'], outputs: ['b2'], attributes: nhwc },
+        { op: 'Concat', inputs: ['a2', 'b2'], outputs: ['y'], attributes: { axis: 1 } },
+      ],
+      initializers: { c: random(1, 3, 3, 3) },
+      inputs: { x: [1, 3, 3, 3] },
+      outputs: { y: undefined },
+    });
+    await expectSame(file);
   });
 });

@@ -121,12 +121,14 @@ function writeGraph({ nodes, initializers = {}, inputs, outputs }, pbf) {
   pbf.writeStringField(2, 'handmade');
   for (const entry of Object.entries(initializers)) pbf.writeMessage(5, writeTensor, entry);
   for (const entry of Object.entries(inputs)) pbf.writeMessage(11, writeValueInfo, entry);
-  for (const entry of Object.entries(outputs)) pbf.writeMessage(12, writeValueInfo, entry);
+  const listed = Array.isArray(outputs) ? outputs : Object.entries(outputs);
+  for (const entry of listed) pbf.writeMessage(12, writeValueInfo, entry);
 }
 
 /**
  * The bytes of an ONNX file: `nodes` are `{ op, inputs, outputs, attributes }`, `initializers` tensors by name, `inputs` and `outputs` shapes by
- * name (undefined where the file does not say).
+ * name (undefined where the file does not say). Outputs may be a list of `[name, shape]`, in which names that are whole numbers keep
+ * their places.
  */
 export function onnxFile(graph, { opset = 17, irVersion = 8, metadata = {} } = {}) {
   const pbf = new PbfWriter();

@@ -55,7 +55,8 @@ const TYPES: Readonly<Record<number, Type>> = {
 const half = (bits: number) => widenFloat16(Uint16Array.of(bits))[0];
 const brain = (bits: number) => widenBfloat16(Uint16Array.of(bits))[0];
 
-const MOST_DIMENSIONS = 8;
+/** What no tensor has more of. */
+export const MOST_DIMENSIONS = 8;
 
 /** Decodes a `TensorProto`: its shape, type and the size of its data agree from here on. */
 export function decodeTensor(bytes: Uint8Array): TensorProto {
@@ -133,8 +134,11 @@ function isLocal(path: string): boolean {
 /** How many bytes the elements take where they are stored as they are. */
 export const byteLength = ({ shape, dataType }: TensorProto): number => sizeOf(shape) * TYPES[dataType].bytes;
 
+/** Whether a `DataType` stands for real numbers rather than integers. */
+export const isRealType = (dataType: number): boolean => TYPES[dataType]?.real ?? false;
+
 /** Whether a tensor holds real numbers rather than integers. */
-export const isReal = ({ dataType }: TensorProto): boolean => TYPES[dataType].real;
+export const isReal = ({ dataType }: TensorProto): boolean => isRealType(dataType);
 
 /** The elements of a tensor whose data are at hand, in double precision. */
 export function numbersOf(tensor: TensorProto): Float64Array {

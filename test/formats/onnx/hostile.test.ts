@@ -5,6 +5,7 @@ import { PbfWriter } from 'pbf';
 import { describe, expect, it } from 'vitest';
 import { decodeModel } from '../../../src/formats/onnx/decode.js';
 import { valuesOf } from '../../../src/graph/value.js';
+import { ImportedModel } from '../../../src/models/imported.js';
 import { readOnnx } from '../../../src/models/read-onnx.js';
 import { compileGraph, macsOf } from '../../../src/nn/compile.js';
 import { trace } from '../../../src/nn/trace.js';
@@ -115,6 +116,42 @@ describe('a hostile ONNX file', () => {
     }
   });
 
+  it('whose dimensions become more and more is stopped', async () => {
+    const doubling: Nodes = Array.from({ length: 30 }, (_, i) => ['Gather', `c${i} c${i}`, `c${i + 1}`]);
+    const one = tensor([1, 1], [0], 'int64');
+    expect(await complaint(file([...doubling, ['Mul', 'x c30', 'y']], { c0: one }))).toBe(
+      'node the Gather (Gather): its result has 9 dimensions, more than 8',
+    );
+    const many = { s: tensor([200_000], new Array(200_000).fill(1), 'int64') };
+    for (const nodes of [
+      [
+        ['ConstantOfShape', 's', 'k'],
+        ['Transpose', 'k', 'y'],
+      ],
+      [
+        ['GlobalAveragePool', 'x', 'k'],
+        ['Slice', 'k zero one one', 'k1'],
+        ['Reshape', 'k1 s', 'k2'],
+        ['Transpose', 'k2', 'y'],
+      ],
+    ] as Nodes[]) {
+      expect(await complaint(file(nodes, { ...many, zero: ints(0), one: ints(1) }))).toMatch(
+        /node the (ConstantOfShape|Reshape) .*: its result has 200000 dimensions, more than 8/,
+      );
+    }
+  });
+
+  it.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('has no operator %s', async (op) => {
+    const nodes: Nodes = [
+      [op, 'c', 'k'],
+      ['Mul', 'x k', 'y'],
+    ];
+    expect(await complaint(file(nodes, { c: scalar(1) }))).toBe(
+      `node the ${op} (${op}): this operator is not supported`,
+    );
+    expect(await complaint(file([[op, 'x', 'y']]))).toMatch(/this operator is not supported/);
+  });
+
   it('with impossible shapes says so', async () => {
     for (const [shape, values] of [
       [[2, 2], [1]],
@@ -212,6 +249,38 @@ describe('external data', () => {
     expect(await complaint(outside({ location: 'a', length: '9' }))).toMatch(/its data have 9 bytes, not 4/);
     expect(await complaint(outside({ location: 'a', offset: '99999999999' }), { a: new Uint8Array(8) })).toMatch(
       /8 bytes, too few/,
+    );
+  });
+
+  /** A dense layer whose weight, of more elements than a file without weights may make, is turned while importing. */
+  const dense = file(
+    [
+      ['Flatten', 'x', 'a'],
+      ['Transpose', 'w', 'w1'],
+      ['MatMul', 'a w1', 'y'],
+    ],
+    { w: tensor([6000, 192], [], 'float', { external: { location: 'w.bin' } }) },
+  );
+
+  it('count for what may be computed while importing once they are read', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ghostkit-external-'));
+    try {
+      await writeFile(join(folder, 'm.onnx'), dense);
+      await writeFile(join(folder, 'w.bin'), Buffer.alloc(6000 * 192 * 4));
+      expect((await readOnnx(join(folder, 'm.onnx'))).output).toEqual([1, 6000]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('that are not there allow no more to be computed', () => {
+    const nodes: Nodes = [
+      ['ConstantOfShape', 's', 'k'],
+      ['Mul', 'x k', 'y'],
+    ];
+    const w = tensor([2 ** 14, 2 ** 14], [], 'float', { external: { location: 'w.bin' } });
+    expect(() => ImportedModel.restore(file(nodes, { s: ints(1, 3, 1e3, 1e3), w }))).toThrow(
+      'node the ConstantOfShape (ConstantOfShape): the constants that it would make are too large',
     );
   });
 

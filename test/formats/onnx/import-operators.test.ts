@@ -1,32 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Shape } from '../../../src/tensor/tensor.js';
-import { ints, onnxFile, scalar, tensor } from '../../support/onnx-files.mjs';
-import { type Attribute, expectImported, image, importFile, positive, random, type Tensor } from './imported.js';
-
-/** One node behind `x`: its operator, its attributes, its other inputs as constants. */
-interface Case {
-  readonly x: Shape;
-  readonly op: string;
-  readonly attributes?: Record<string, Attribute>;
-  readonly others?: readonly (Tensor | undefined)[];
-  readonly outputs?: number;
-  readonly opset?: number;
-  /** Which input `x` is. */
-  readonly at?: number;
-}
-
-function fileOf({ x, op, attributes = {}, others = [], outputs = 1, opset, at = 0 }: Case) {
-  const names = others.map((other, i) => (other ? `c${i}` : ''));
-  names.splice(at, 0, 'x');
-  const results = Array.from({ length: outputs }, (_, i) => `y${i}`);
-  const graph = {
-    nodes: [{ op, inputs: names, outputs: results, attributes, name: 'it' }],
-    initializers: Object.fromEntries(others.flatMap((other, i) => (other ? [[`c${i}`, other]] : []))),
-    inputs: { x },
-    outputs: Object.fromEntries(results.map((name) => [name, undefined])),
-  };
-  return onnxFile(graph, { opset });
-}
+import { ints, scalar } from '../../support/onnx-files.mjs';
+import { type Case, expectImported, fileOf, image, importFile, positive, random } from './imported.js';
 
 const statistics = [positive(1, 6), random(2, 6), random(3, 6), positive(4, 6)];
 
@@ -138,6 +112,7 @@ const CASES: Record<string, Case> = {
   'Slice of everything': { x: image, op: 'Slice', others: [ints(1, 0, -4, 2), ints(2, 9, 9223372036854775000, -1)] },
   'Slice by attributes': { x: image, op: 'Slice', attributes: { starts: [1], ends: [5], axes: [3] }, opset: 9 },
   'Split by sizes': { x: image, op: 'Split', attributes: { axis: 1 }, others: [ints(1, 2, 3)], outputs: 3 },
+  'Split into num_outputs': { x: image, op: 'Split', attributes: { axis: 2, num_outputs: 3 }, outputs: 3, opset: 18 },
   'Split evenly': { x: image, op: 'Split', attributes: { axis: 1 }, outputs: 2, opset: 13 },
   Flatten: { x: image, op: 'Flatten' },
   'Flatten from another axis': { x: image, op: 'Flatten', attributes: { axis: 2 } },
@@ -179,32 +154,6 @@ const CASES: Record<string, Case> = {
   'Pad of pixels and channels': { x: image, op: 'Pad', others: [ints(0, 1, 1, 2, 0, 2, 3, 0), scalar(0)] },
   'Pad of listed axes': { x: image, op: 'Pad', others: [ints(2, 1), undefined, ints(3)], opset: 18 },
   'Pad by attributes': { x: image, op: 'Pad', attributes: { pads: [0, 0, 1, 1, 0, 0, 1, 1] }, opset: 10 },
-  'Resize, nearest as PyTorch has it': {
-    x: image,
-    op: 'Resize',
-    attributes: { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
-    others: [undefined, tensor([4], [1, 1, 2, 2])],
-  },
-  'Resize, nearest by default': { x: image, op: 'Resize', others: [undefined, tensor([4], [1, 1, 2, 3])] },
-  'Resize, bilinear to sizes': {
-    x: image,
-    op: 'Resize',
-    attributes: { mode: 'linear', coordinate_transformation_mode: 'pytorch_half_pixel' },
-    others: [undefined, undefined, ints(2, 6, 14, 5)],
-  },
-  'Resize, aligned corners': {
-    x: image,
-    op: 'Resize',
-    attributes: { mode: 'linear', coordinate_transformation_mode: 'align_corners' },
-    others: [undefined, undefined, ints(2, 6, 13, 18)],
-  },
-  Upsample: {
-    x: image,
-    op: 'Upsample',
-    attributes: { mode: 'nearest' },
-    others: [tensor([4], [1, 1, 2, 2])],
-    opset: 9,
-  },
 };
 
 describe('imported operators', () => {
@@ -237,6 +186,20 @@ describe('imported operators', () => {
     reflection: [
       { x: image, op: 'Pad', attributes: { mode: 'reflect' }, others: [ints(0, 0, 1, 1, 0, 0, 1, 1)] },
       /zeros/,
+    ],
+    'a cast to whole numbers': [
+      { x: image, op: 'Cast', attributes: { to: 7 } },
+      /node it \(Cast\): only casts to real numbers are supported, not to type 7/,
+    ],
+    'a cast to truth values': [{ x: image, op: 'Cast', attributes: { to: 9 } }, /not to type 9/],
+    'a cast to nothing': [{ x: image, op: 'Cast', attributes: { to: -1 } }, /not to type -1/],
+    'more parts than outputs': [
+      { x: [1, 9000], op: 'Split', attributes: { axis: 1, num_outputs: 9000 }, outputs: 2, opset: 18 },
+      /node it \(Split\): it has 2 outputs and num_outputs 9000/,
+    ],
+    'more sizes of parts than outputs': [
+      { x: image, op: 'Split', attributes: { axis: 1 }, others: [ints(1, 2, 3)], outputs: 2 },
+      /node it \(Split\): it has 3 parts for 2 outputs/,
     ],
     'operators of a vendor': [{ x: image, op: 'Relu', opset: 40 }, /operators of opset 40 are not supported/],
   };

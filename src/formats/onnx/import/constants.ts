@@ -1,7 +1,7 @@
 import { broadcastShapes } from '../../../ops/shapes.js';
 import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
-import * as proto from '../schema.js';
-import { isReal, numbersOf, type TensorProto } from '../tensor.js';
+import { DataType } from '../schema.js';
+import { isReal, isRealType, numbersOf, type TensorProto } from '../tensor.js';
 import { broadcasted, permuted, rowMajorStrides, sliceRange } from './arrays.js';
 import type { Node } from './node.js';
 import { flattened, reshapeTarget, squeezed, unsqueezed } from './shape-rules.js';
@@ -61,9 +61,8 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   Dropout: (node) => node.known(0, 'input').renamed(node.result),
   Cast: (node) => {
     const to = node.number('to', 0);
-    const { DataType } = proto;
     if (to === DataType.BOOL) return elementwise((v) => Number(v !== 0), false)(node);
-    const real = ([DataType.FLOAT, DataType.FLOAT16, DataType.BFLOAT16, DataType.DOUBLE] as number[]).includes(to);
+    const real = isRealType(to);
     return elementwise(real ? (v) => v : Math.trunc, real)(node);
   },
   Add: arithmetic(plain((a, b) => a + b)),
@@ -124,7 +123,7 @@ export function foldNode(node: Node): Tensor | undefined {
   if (node.opType === 'Constant') return constantOf(node);
   if (node.opType === 'Shape' || node.opType === 'Size') return shapeOf(node);
   if (node.opType === 'ConstantOfShape') return filled(node);
-  const fold = FOLDS[node.opType];
+  const fold = Object.hasOwn(FOLDS, node.opType) ? FOLDS[node.opType] : undefined;
   const allKnown =
     node.inputs.length > 0 && node.inputs.every((input) => input === undefined || input instanceof Known);
   return allKnown && fold ? fold(node) : undefined;

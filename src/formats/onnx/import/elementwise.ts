@@ -21,13 +21,14 @@ const activation = (kind: ActivationName) => unary((x) => apply(activationOp, [x
 const binary = (kind: BinaryName) => (a: Value, b: Value) => apply(binaryOp, [a, b], { kind, activation: 'none' });
 const [add, sub, mul] = (['add', 'sub', 'mul'] as const).map(binary);
 const number = (v: number) => constant([], [v]);
+const negative = (x: Value) => mul(x, number(-1));
 
 export const importRelu = activation('relu');
 export const importSigmoid = unary(sigmoid);
 export const importTanh = unary(tanh);
 export const importHardSwish = activation('hard_swish');
-export const importNeg = unary((x) => mul(x, number(-1)));
-export const importAbs = unary((x) => add(relu(x), relu(mul(x, number(-1)))));
+export const importNeg = unary(negative);
+export const importAbs = unary((x) => add(relu(x), relu(negative(x))));
 
 export const importLeakyRelu = unary((x, node) => {
   const alpha = node.number('alpha', 0.01);
@@ -43,25 +44,41 @@ export const importHardSigmoid = unary((x, node) => {
   return clamp(add(mul(x, number(alpha)), number(beta)), 0, 1);
 });
 
+/** Up to here float32 keeps a sum of a bound and a value to six decimals. */
+const SMALL_BOUND = 16;
+
 /** `min(max(x, low), high)`, in rectifiers. */
 function clamp(x: Value, low: number, high: number): Value {
   if (low === 0 && high === 6) return relu6(x);
+  if (low >= high) return add(mul(relu6(x), number(0)), number(high));
   const above = Number.isFinite(low) ? low : undefined;
   const below = Number.isFinite(high) ? high : undefined;
+  const isLarge = [above, below].some((bound) => bound !== undefined && Math.abs(bound) > SMALL_BOUND);
+  // Above zero the lower bound, which is taken off and put back, is no larger than the values that stay.
+  if (isLarge && high <= 0) return negative(clamp(negative(x), -high, -low));
+  if (isLarge && low < 0) return sub(capped(x, high), capped(negative(x), -low));
   const from = above === undefined || above === 0 ? x : sub(x, number(above));
   const back = (y: Value) => (above === undefined || above === 0 ? y : add(y, number(above)));
   if (above === undefined) return below === undefined ? x : sub(number(below), relu(sub(number(below), x)));
   if (below === undefined) return back(relu(from));
   const width = below - above;
-  if (width <= 0) return add(mul(x, number(0)), number(below));
   return back(mul(relu6(mul(from, number(6 / width))), number(width / 6)));
+}
+
+/** `min(max(x, 0), high)` without a rounding: a sum with a large bound would take most digits of a value. */
+function capped(x: Value, high: number): Value {
+  if (high === Number.POSITIVE_INFINITY) return relu(x);
+  // Powers of two change no digit, and of numbers up to twice the bound the differences are exact. Infinities end at the ReLU6.
+  const scale = 2 ** Math.ceil(Math.log2(high / 6));
+  const near = mul(relu6(mul(x, number(1 / scale))), number(scale));
+  return sub(near, relu(sub(near, number(high))));
 }
 
 export const importClip = unary((x, node) => {
   const low = node.number('min') ?? node.scalar(1, 'min') ?? Number.NEGATIVE_INFINITY;
   const high = node.number('max') ?? node.scalar(2, 'max') ?? Number.POSITIVE_INFINITY;
-  // The largest float32 is how older exporters write no bound.
-  const bound = (v: number) => (Math.abs(v) >= 3.4e38 ? Math.sign(v) * Number.POSITIVE_INFINITY : v);
+  // The largest float32 is how older exporters write no bound; a bound has a double, by which infinities are stopped.
+  const bound = (v: number) => (Math.abs(v) >= 2 ** 127 ? Math.sign(v) * Number.POSITIVE_INFINITY : v);
   return clamp(x, bound(low), bound(high));
 });
 
@@ -130,5 +147,7 @@ function constantAlong(node: Node, known: Known, order: readonly number[]): Valu
   for (const [i, axis] of order.entries()) turned[axis] = shape[i];
   const inverse = order.map((_, axis) => order.indexOf(axis));
   const data = () => Float32Array.from(permuted(known.numbers(), shape, inverse));
-  return node.leafAs(`${known.name}.${turned.join('x')}`, turned, known, data);
+  // Arrays are shared by their names: elements along several dimensions stand in another sequence for every order of these.
+  const many = turned.filter((d) => d > 1).length > 1;
+  return node.leafAs(`${known.name}.${many ? order.join('') : turned.join('x')}`, turned, known, data);
 }

@@ -4,6 +4,7 @@ import { GhostkitError } from '../../../tensor/error.js';
 import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
 import { printable } from '../../text.js';
 import type { GraphProto, ModelProto, NodeProto } from '../decode.js';
+import { MOST_DIMENSIONS } from '../tensor.js';
 import { foldNode } from './constants.js';
 import { type ImportContext, type Leaf, Node, titleOf } from './node.js';
 import { OPERATORS } from './operators.js';
@@ -44,7 +45,11 @@ export function importGraph(
       `operators of opset ${opset} are not supported, those of ${OPSETS.first} to ${OPSETS.last} are`,
     );
   }
-  const stored = [...graph.initializers.values()].reduce((n, { shape }) => n + sizeOf(shape), 0);
+  // A shape without its data costs a file nothing.
+  const stored = [...graph.initializers.values()].reduce(
+    (n, { shape, external }) => n + (external ? 0 : sizeOf(shape)),
+    0,
+  );
   const context: ImportContext = { leaf, opset, batch, padded: new Map(), budget: BASE_BUDGET + 4 * stored };
   const tensors = new Map<string, Tensor>(Object.entries(inputs));
   for (const [name, tensor] of graph.initializers) {
@@ -73,6 +78,9 @@ function importNode(proto: NodeProto, tensors: Map<string, Tensor>, context: Imp
   const results = resultsOf(node);
   for (const [i, name] of proto.outputs.entries()) {
     const result = results[i];
+    if (result && result.shape.length > MOST_DIMENSIONS) {
+      node.fail(`its result has ${result.shape.length} dimensions, more than ${MOST_DIMENSIONS}`);
+    }
     if (result instanceof Flow && isTooLarge(result.shape)) {
       node.fail(`its result ${formatShape(result.shape)} is larger than any memory`);
     }

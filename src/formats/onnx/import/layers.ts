@@ -84,7 +84,8 @@ export function importGemm(node: Node): Tensor {
     return perOutput ? data : new Float32Array(outputs).fill(data[0]);
   };
   node.spend(perOutput ? 0 : outputs);
-  const name = beta === 1 && perOutput ? bias.name : `${bias.name}.scaled`;
+  // Arrays are shared by their names.
+  const name = beta === 1 && perOutput ? bias.name : `${bias.name}.scaled${beta}`;
   return new Flow(linear(x, by, node.context.leaf(name, [outputs], scaled, true)));
 }
 
@@ -101,7 +102,8 @@ function denseWeight(node: Node, weight: Known, transposed: boolean, alpha = 1):
     for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
     return to;
   };
-  const name = [weight.name, ...(transposed ? [] : ['transposed']), ...(alpha === 1 ? [] : ['scaled'])].join('.');
+  const scaled = alpha === 1 ? [] : [`scaled${alpha}`];
+  const name = [weight.name, ...(transposed ? [] : ['transposed']), ...scaled].join('.');
   return node.context.leaf(name, shape, data, true);
 }
 

@@ -1,6 +1,5 @@
 import type { Value } from '../../../graph/value.js';
 import { concat as concatChannels } from '../../../ops/concat.js';
-import { resizeBilinear, resizeNearest } from '../../../ops/resize.js';
 import { broadcastShapes } from '../../../ops/shapes.js';
 import { slice as sliceChannels } from '../../../ops/slice.js';
 import { softmax } from '../../../ops/softmax.js';
@@ -66,11 +65,14 @@ export function importSlice(node: Node): Tensor {
 export function importSplit(node: Node): Tensor[] {
   const x = node.flow(0);
   const axis = node.axis(node.number('axis', 0), x.shape.length);
-  const count = node.number('num_outputs', node.proto.outputs.length);
+  const count = node.proto.outputs.length;
   if (!(count >= 1 && count <= x.shape[axis])) node.fail(`it has ${count} parts of ${x.shape[axis]}`);
+  const declared = node.number('num_outputs', count);
+  if (declared !== count) node.fail(`it has ${count} outputs and num_outputs ${declared}`);
   const size = Math.ceil(x.shape[axis] / count);
   const even = Array.from({ length: count }, (_, i) => Math.min(size, x.shape[axis] - i * size));
   const sizes = node.listOrInput('split', 1) ?? even;
+  if (sizes.length !== count) node.fail(`it has ${sizes.length} parts for ${count} outputs`);
   if (sizes.some((s) => s < 1) || sizes.reduce((a, b) => a + b, 0) !== x.shape[axis]) {
     node.fail(`its parts ${formatShape(sizes.slice(0, 8))} do not add up to ${x.shape[axis]}`);
   }
@@ -130,52 +132,4 @@ export function importExpand(node: Node): Tensor {
   return sameShape(target, x.shape)
     ? x
     : node.fail(`${formatShape(x.shape)} cannot be repeated to ${formatShape(target)}`);
-}
-
-export function importResize(node: Node): Tensor {
-  if (node.input(0).shape.length !== 4) node.fail('only images can be resized');
-  // In either layout the pixels may change; which dimensions they are, the value's own order tells.
-  const given = node.flow(0);
-  const x = given.axes[1] === 1 || given.axes[3] === 1 ? given : new Flow(given.materialize());
-  const [, , height, width] = x.value.shape;
-  const size = sizeAfter(node, x);
-  const transformation = node.text(
-    'coordinate_transformation_mode',
-    node.opType === 'Upsample' ? 'asymmetric' : 'half_pixel',
-  );
-  const mode = node.text('mode', 'nearest');
-  const enlarged = size[0] % height === 0 && size[1] % width === 0;
-  if (mode === 'nearest') {
-    const nearest = node.text('nearest_mode', node.opType === 'Upsample' ? 'floor' : 'round_prefer_floor');
-    // By whole factors every pixel is repeated, whichever of these it is.
-    const repeats =
-      enlarged && (nearest === 'floor' ? transformation === 'asymmetric' : transformation === 'half_pixel');
-    if (!repeats && !(transformation === 'asymmetric' && nearest === 'floor')) {
-      node.fail(`nearest pixels by ${transformation}, ${nearest} are not supported`);
-    }
-    return new Flow(resizeNearest(x.value, size), x.axes);
-  }
-  if (mode !== 'linear' || node.number('antialias', 0) !== 0) node.fail(`the mode ${mode} is not supported`);
-  const corners = transformation === 'align_corners';
-  const plain =
-    transformation === 'half_pixel' || (transformation === 'pytorch_half_pixel' && size.every((d) => d > 1));
-  if (!corners && !plain) node.fail(`${transformation} is not supported`);
-  return new Flow(resizeBilinear(x.value, size, { alignCorners: corners }), x.axes);
-}
-
-/** Height and width of the result, from sizes or scales in the tensor's order of dimensions. */
-function sizeAfter(node: Node, x: Flow): readonly [number, number] {
-  const attribute = node.attribute('scales');
-  const scalesAt = node.opType === 'Upsample' || node.context.opset < 11 ? 1 : 2;
-  const sizes = node.has(3) ? node.integers(3, 'sizes') : undefined;
-  const scales = Array.isArray(attribute)
-    ? (attribute as number[])
-    : [...(node.optional(scalesAt, 'scales')?.numbers() ?? [])];
-  const target = sizes?.length ? sizes : scales.map((scale, i) => Math.floor(x.shape[i] * scale));
-  const fits = target.length === 4 && target.every((d) => Number.isSafeInteger(d) && d >= 1 && d <= 2 ** 16);
-  if (!fits || node.list('axes')) return node.fail('its sizes or scales must be four numbers');
-  const stored = new Array<number>(4);
-  for (const [i, axis] of x.axes.entries()) stored[axis] = target[i];
-  if (stored[0] !== x.value.shape[0] || stored[1] !== x.value.shape[1]) node.fail('only pixels can be resized');
-  return [stored[2], stored[3]];
 }

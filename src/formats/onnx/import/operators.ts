@@ -1,3 +1,4 @@
+import { isRealType } from '../tensor.js';
 import {
   importAbs,
   importBinary,
@@ -19,7 +20,6 @@ import {
   importFlatten,
   importPad,
   importReshape,
-  importResize,
   importSlice,
   importSoftmax,
   importSplit,
@@ -28,6 +28,7 @@ import {
   importUnsqueeze,
 } from './movement.js';
 import type { Node } from './node.js';
+import { importResize } from './resize.js';
 import type { Tensor } from './tensors.js';
 import { importGlobalPool, importPool, importReduce } from './windows.js';
 
@@ -35,6 +36,12 @@ import { importGlobalPool, importPool, importReduce } from './windows.js';
 export type NodeImporter = (node: Node) => Tensor | readonly Tensor[];
 
 const unchanged: NodeImporter = (node) => node.input(0);
+
+/** Real numbers are float32 here, whichever they were; to whole numbers they would have to be rounded. */
+const importCast: NodeImporter = (node) => {
+  const to = node.number('to', 0);
+  return isRealType(to) ? node.input(0) : node.fail(`only casts to real numbers are supported, not to type ${to}`);
+};
 
 const quantized: NodeImporter = (node) =>
   node.fail('quantised activations are not supported; import the float32 model and quantise that');
@@ -45,7 +52,7 @@ export const OPERATORS: Readonly<Record<string, NodeImporter>> = {
   Add: importBinary,
   AveragePool: importPool,
   BatchNormalization: importBatchNorm,
-  Cast: unchanged,
+  Cast: importCast,
   Clip: importClip,
   Concat: importConcat,
   Conv: importConv,

@@ -1,4 +1,5 @@
 import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
+import { MOST_DIMENSIONS } from '../tensor.js';
 import type { Node } from './node.js';
 
 // The shapes that Reshape and its relatives make of a shape, the same for what is known and for what is computed at run time.
@@ -37,7 +38,7 @@ export function unsqueezed(node: Node, from: Shape): Shape {
   const listed = node.listOrInput('axes', 1) ?? node.fail('its axes are missing');
   const rank = from.length + listed.length;
   const axes = listed.map((axis) => node.axis(axis, rank));
-  if (new Set(axes).size !== axes.length || rank > 8) node.fail('its axes are not possible');
+  if (new Set(axes).size !== axes.length || rank > MOST_DIMENSIONS) node.fail('its axes are not possible');
   let next = 0;
   return Array.from({ length: rank }, (_, i) => (axes.includes(i) ? 1 : from[next++]));
 }
