@@ -6,7 +6,7 @@ import { labelsIn } from '../formats/metadata.js';
 import { decodeModel, type ModelProto } from '../formats/onnx/decode.js';
 import { exportOnnx } from '../formats/onnx/export.js';
 import { externalLocations } from '../formats/onnx/external.js';
-import { externalFiles } from '../formats/onnx/file.js';
+import { externalFiles, readModelFile } from '../formats/onnx/file.js';
 import { withPath } from '../formats/with-path.js';
 import { deploy as deployForm, optimize } from '../graph/passes/deploy.js';
 import type { Graph } from '../graph/value.js';
@@ -70,7 +70,7 @@ export async function onnxFileClassifier(
       `${path}: this file takes pictures of ${width} x ${height} pixels, not of ${side} x ${side}`,
     );
   }
-  const numClasses = classesOf(path, file);
+  const numClasses = await classesOf(path, file);
   return {
     title: basename(path),
     form: 'deploy',
@@ -97,13 +97,14 @@ async function externalFor(path: string, file: ModelProto): Promise<Record<strin
   return withPath(path, () => externalFiles(path, file));
 }
 
-function classesOf(path: string, file: ModelProto): number {
+async function classesOf(path: string, file: ModelProto): Promise<number> {
   const [output] = file.graph.outputs;
   const [, classes, ...rest] = output?.shape ?? [];
   if (typeof classes === 'number' && classes >= 1 && rest.every((d) => d === 1)) return classes;
   try {
     // Many files leave their output's shape open; it follows from their operators, where ghostkit knows these.
-    return new ImportedModel(file).numClasses;
+    const whole = externalLocations(file).size > 0 ? await readModelFile(path) : file;
+    return new ImportedModel(whole).numClasses;
   } catch (error) {
     if (!(error instanceof GhostkitError)) throw error;
     throw new GhostkitError(`${path}: it does not say how many classes it has, and ${error.message}`, { cause: error });
