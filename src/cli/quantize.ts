@@ -1,7 +1,7 @@
 import { isOnnxPath, loadModel, preprocessingFor } from '../classify/model-source.js';
 import { onnxBytes } from '../classify/onnx.js';
 import type { Dataset } from '../data/dataset.js';
-import { createLoader } from '../data/loader/loader.js';
+import { createLoader, type Loader } from '../data/loader/loader.js';
 import { openDataset } from '../data/open-dataset.js';
 import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
@@ -110,17 +110,18 @@ async function accuracies(
   for (const [i, graph] of graphs.entries()) {
     const shape = [batchSize, ...graph.inputs.image.shape.slice(1)];
     const net = await compileGraph(reshapeInput(graph, 'image', shape), { deploy: false, threads });
-    const loader = await createLoader(dataset, { batchSize, preprocessing, mode: 'eval', workers });
+    let loader: Loader | undefined;
     const bar = progress(io.err, i === 0 ? 'pictures in float' : 'pictures in 8 bits', dataset.length);
     try {
+      loader = await createLoader(dataset, { batchSize, preprocessing, mode: 'eval', workers });
       const found = await evaluate(net, loader, { classOf, onProgress: (done) => bar.update(done) });
       if (found) results.push({ top1: found.top1, top5: found.top5, count: found.count });
     } finally {
       bar.clear();
       net.close();
-      await loader.close();
+      await loader?.close();
     }
-    if (i === 0) reportUnreadable(io, loader.unreadable);
+    if (i === 0) reportUnreadable(io, loader?.unreadable ?? []);
   }
   return results;
 }

@@ -42,7 +42,6 @@ const DISK: Record<string, string> = {
   EROFS: 'the file system is read-only',
   ENOTDIR: 'its folder is not one',
   EEXIST: 'its folder is not one',
-  ENOENT: 'something else has taken its unfinished part away',
 };
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${bytes} bytes` : `${(bytes / 1e6).toFixed(1)} MB`);

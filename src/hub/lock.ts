@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import { GhostkitError } from '../tensor/error.js';
@@ -14,6 +14,9 @@ interface Holder {
   readonly host: string;
   readonly once: string;
 }
+
+/** The locks of this process. */
+const held = new Set<string>();
 
 async function holderOf(lock: string): Promise<Holder | undefined> {
   try {
@@ -37,7 +40,24 @@ function runs(pid: number): boolean {
 async function isLeft(lock: string, holder: Holder | undefined): Promise<boolean> {
   const touched = (await stat(lock).catch(() => undefined))?.mtimeMs;
   if (touched === undefined || Date.now() - touched > GIVEN_UP_MS) return true;
-  return holder?.host === hostname() && !runs(holder.pid);
+  if (holder?.host !== hostname()) return false;
+  // A process that was started again may have the number that it had before.
+  return holder.pid === process.pid ? !held.has(holder.once) : !runs(holder.pid);
+}
+
+/** Takes a left lock away; `false` when it was another's by then, which gets it back. */
+async function takeAway(lock: string, left: Holder | undefined, { once }: Holder): Promise<boolean> {
+  const aside = `${lock}.${once}`;
+  try {
+    await rename(lock, aside);
+  } catch {
+    // Somebody else took it away.
+    return false;
+  }
+  const isSame = (await holderOf(aside))?.once === left?.once;
+  if (!isSame) await link(aside, lock).catch(() => {});
+  await rm(aside, { force: true });
+  return isSame;
 }
 
 /** The new lock, or undefined where one is already. */
@@ -71,24 +91,23 @@ export async function lockDownload(path: string): Promise<() => Promise<void>> {
   let file = await create(lock, own);
   if (!file) {
     const holder = await holderOf(lock);
-    if (await isLeft(lock, holder)) {
-      await rm(lock, { force: true });
-      file = await create(lock, own);
-    }
+    if ((await isLeft(lock, holder)) && (await takeAway(lock, holder, own))) file = await create(lock, own);
     if (!file) {
       const by = holder?.host === own.host ? `process ${holder.pid}` : 'another process';
       throw new GhostkitError(`${basename(path)}: ${by} is downloading it; try again when it is done`);
     }
   }
-  const held = file;
+  const handle = file;
+  held.add(own.once);
   const beat = setInterval(() => {
     const now = new Date();
-    held.utimes(now, now).catch(() => {});
+    handle.utimes(now, now).catch(() => {});
   }, BEAT_MS);
   beat.unref();
   return async () => {
     clearInterval(beat);
-    await held.close();
+    held.delete(own.once);
+    await handle.close();
     // It is another's by now if this process was asleep for long.
     if ((await holderOf(lock))?.once === own.once) await rm(lock, { force: true });
   };

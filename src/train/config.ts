@@ -150,10 +150,10 @@ export const trainConfigSchema = z.strictObject({
   /** Share of each class that is held out for validation where the data has none. */
   validationShare: z.number().gt(0).lt(1),
   /**
-   * Larger training pictures are shrunk to this short side, in pixels, when they are decoded; `auto` for what the network needs, so that not even
-   * the smallest cut of a picture is enlarged; null for never.
+   * Larger training pictures are shrunk to this short side, in pixels, when they are decoded; `auto` for what the network needs, so that
+   * the smallest cut of a square picture has as many pixels as it sees; null for never.
    */
-  shrinkTo: z.union([count, z.literal('auto')]).nullable(),
+  shrinkTo: z.union([count, z.literal('auto')], { error: 'expected a whole number, auto or null' }).nullable(),
   /** At most so many training pictures of each class; null for all. */
   perClass: count.nullable(),
 

@@ -33,8 +33,8 @@ function augmentationOf({ augmentation, inputSize }: TrainConfig, size: number):
   };
 }
 
-/** The short side that pictures are shrunk to: with `auto` the smallest cut of a square one has the pixels that the network sees. */
-function shortSideOf({ shrinkTo, augmentation, inputSize, cropRatio }: TrainConfig): number | undefined {
+/** The short side that pictures are shrunk to: with `auto` the smallest cut of a square one has as many pixels as the network sees. */
+export function shortSideOf({ shrinkTo, augmentation, inputSize, cropRatio }: TrainConfig): number | undefined {
   if (shrinkTo !== 'auto') return shrinkTo ?? undefined;
   const { crop } = augmentation;
   return Math.ceil(crop.kind === 'resized' ? inputSize / Math.sqrt(crop.scale[0]) : inputSize / cropRatio);

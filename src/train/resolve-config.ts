@@ -101,6 +101,12 @@ const TYPES: Readonly<Record<string, string>> = {
   array: 'a list',
 };
 
+/** What kinds there are, of which one was to be named. */
+function unionOf(issue: z.core.$ZodIssue): string | undefined {
+  const { options } = issue as { options?: unknown[] };
+  return options && `expected ${options.join(' or ')}`;
+}
+
 function expectation(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
@@ -108,7 +114,7 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'invalid_value':
       return `expected ${issue.values.map(String).join(' or ')}`;
     case 'invalid_union':
-      return `expected ${(issue as { options?: unknown[] }).options?.join(' or ') ?? 'something else'}`;
+      return unionOf(issue) ?? issue.message;
     case 'too_small':
     case 'too_big': {
       const [limit, word] = issue.code === 'too_small' ? [issue.minimum, 'least'] : [issue.maximum, 'most'];

@@ -3,6 +3,7 @@ import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { TrainingProgress } from './checkpoint.js';
 import type { TrainConfig } from './config.js';
+import { shortSideOf } from './loading.js';
 import type { TrainingData } from './training-data.js';
 
 /** What may be another in a resumed training: nothing of it changes what comes out, but for the epochs, of which there may be more. */
@@ -23,14 +24,22 @@ type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The first setting that differs, by its path. */
+/** The same settings but for what a checkpoint from before these were kept cannot tell: its recipe, and a `shrinkTo` that comes to the same. */
+function comparable(progress: TrainingProgress, config: TrainConfig): TrainConfig {
+  if (progress.names !== undefined) return config;
+  const { recipe, shrinkTo } = progress.config;
+  const same = shortSideOf(progress.config) === shortSideOf(config);
+  return { ...config, recipe, ...(same && { shrinkTo }) };
+}
+
+/** The first setting that differs, by its path; one that is not there is none, as null. */
 function difference(
   before: unknown,
   now: unknown,
   path: string,
 ): { path: string; before: unknown; now: unknown } | undefined {
   if (!isObject(before) || !isObject(now)) {
-    return JSON.stringify(before) === JSON.stringify(now) ? undefined : { path, before, now };
+    return JSON.stringify(before ?? null) === JSON.stringify(now ?? null) ? undefined : { path, before, now };
   }
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     if (path === '' && FREE.includes(key)) continue;
@@ -74,11 +83,11 @@ export function checkResumable(
   if (config.epochs < epochs) {
     fail(`it was begun with ${epochs} epochs; a training can be made longer, not shorter`);
   }
-  const found = difference(progress.config, config, '');
+  const found = difference(progress.config, comparable(progress, config), '');
   if (found) {
     const { path: name, before, now } = found;
     fail(
-      `it was begun with ${name} ${shown(before)}, not ${shown(now)}; leave that out, or begin anew in another folder`,
+      `it was begun with ${name} ${shown(before)}, not ${shown(now)}; give it as it was, or begin anew in another folder`,
     );
   }
   const { classes, length } = data.train;

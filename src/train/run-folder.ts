@@ -54,8 +54,8 @@ export class RunFolder {
   }
 
   /**
-   * Makes the folder, and reads the metrics of the epochs before `epoch` in it. They are written again at once: where that is not possible, it is
-   * better known now than behind an epoch.
+   * Makes the folder, and reads the metrics of the epochs before `epoch` in it. Where nothing can be written there, it is better known now than
+   * behind an epoch.
    */
   async open(epoch: number): Promise<void> {
     try {
@@ -66,9 +66,11 @@ export class RunFolder {
       });
     }
     await this.tidy();
+    const probe = join(this.path, '.metrics.jsonl.probe');
+    await writeFileAtomic(probe, '');
+    await unlink(probe);
     const text = epoch > 0 ? await readFile(this.metricsFile, 'utf8').catch(() => '') : '';
     this.rows = parseMetrics(text).filter((row) => row.epoch < epoch);
-    await this.writeMetrics();
   }
 
   /** Removes what a process that was killed left half-written. */
@@ -79,15 +81,10 @@ export class RunFolder {
     await Promise.all(stale.map((name) => unlink(join(this.path, name)).catch(() => {})));
   }
 
-  /** Adds an epoch's line. */
+  /** Adds an epoch's line. The file is written whole, so that a full disk or a killed process leaves no half line. */
   async addMetrics(row: EpochMetrics): Promise<void> {
     this.rows.push(row);
-    await this.writeMetrics();
-  }
-
-  /** The file is written whole, so that a full disk or a killed process leaves no half line. */
-  private writeMetrics(): Promise<void> {
-    return writeFileAtomic(this.metricsFile, this.rows.map(formatMetrics).join(''));
+    await writeFileAtomic(this.metricsFile, this.rows.map(formatMetrics).join(''));
   }
 
   /** Gives the best network its final name. */

@@ -67,10 +67,11 @@ function checkParts({ epochs, finetune, progressive, accumulate }: TrainConfig, 
   }
 }
 
-/** A schedule whose warm-up takes at most half of the epochs: a training of one epoch has one too. */
-function withShortWarmup(schedule: Schedule, epochs: number): Schedule {
-  if (schedule.kind === 'one-cycle') return schedule;
-  return { ...schedule, warmupEpochs: Math.min(schedule.warmupEpochs, epochs / 2) };
+/** A schedule whose warm-up ends: one as long as the training takes half of it, so that a single epoch is possible too. */
+function withWarmupThatEnds(schedule: Schedule, epochs: number): Schedule {
+  if (schedule.kind === 'one-cycle' || schedule.warmupEpochs < epochs) return schedule;
+  const half = epochs / 2;
+  return { ...schedule, warmupEpochs: schedule.per === 'epoch' ? Math.floor(half) : half };
 }
 
 /** What is trained when. Throws a {@link GhostkitError} for settings that contradict each other. */
@@ -97,7 +98,7 @@ export function stagesOf(config: TrainConfig, model: Network, stepsPerEpoch: num
       ...(emaDecay !== null && { averageDecay: Math.min(emaDecay, mostDecay) }),
       ...(finetune && finetune.layerDecay < 1 && { rateOf: layerRates(model, finetune.layerDecay) }),
     },
-    rate: learningRate(optimizer.lr, withShortWarmup(schedule, rest), { epochs: rest, stepsPerEpoch }),
+    rate: learningRate(optimizer.lr, withWarmupThatEnds(schedule, rest), { epochs: rest, stepsPerEpoch }),
   };
   if (!finetune || headEpochs === 0) return [all];
   const head: Stage = {

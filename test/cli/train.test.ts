@@ -212,13 +212,23 @@ describe('bad input', () => {
     });
   });
 
-  it('a folder that cannot be written to is told of before an epoch is trained', async () => {
-    await mkdir(at('taken', 'metrics.jsonl'), { recursive: true });
-    const args = ['train', at('few'), '-o', at('taken'), ...TINY, '--batch', '4'];
-    const { code, out, err } = await run(...args);
-    expect(code).toBe(1);
-    expect(err).toMatch(/^error: cannot write .*metrics\.jsonl: [^\n]*\n$/);
-    expect(out).not.toContain('epoch');
+  // A folder that not even an administrator can write to.
+  it.skipIf(process.platform !== 'linux')(
+    'a folder that takes no files is told of before anything is trained',
+    async () => {
+      const { code, out, err } = await run('train', at('few'), '-o', '/proc/self', ...TINY, '--batch', '4');
+      expect(code).toBe(1);
+      expect(err).toMatch(/^error: cannot write \/proc\/self\/[^\n]*\n$/);
+      expect(out).not.toContain('epoch');
+    },
+  );
+
+  it('what is refused leaves the metrics of a training whose checkpoint is gone', async () => {
+    const kept = at('kept', 'metrics.jsonl');
+    await mkdir(at('kept'));
+    await writeFile(kept, '{"epoch":0}\n');
+    await failure1('train', at('few'), '-o', at('kept'), ...TINY, '--size', '4096', '--batch', '12');
+    expect(await readFile(kept, 'utf8')).toBe('{"epoch":0}\n');
   });
 
   it('a learning rate that explodes stops with what to try, and keeps what was saved', async () => {

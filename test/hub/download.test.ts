@@ -6,6 +6,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DownloadOptions, download } from '../../src/hub/download.js';
+import { lockDownload } from '../../src/hub/lock.js';
 import { GhostkitError } from '../../src/tensor/error.js';
 import { content, sha256, startServer, type TestServer } from './server.js';
 
@@ -260,9 +261,25 @@ describe('downloads of the same file', () => {
     expect(await files()).toEqual([]);
   });
 
+  it('are given to one of several when a lock was left behind, of a process of the same number too', async () => {
+    await mkdir(join(folder, 'deep'), { recursive: true });
+    for (const pid of [2 ** 30, process.pid]) {
+      for (let i = 0; i < 50; i++) {
+        await writeFile(`${path}.part.lock`, JSON.stringify({ host: hostname(), once: 'another', pid }));
+        const asked = await Promise.allSettled([1, 2, 3].map(() => lockDownload(path)));
+        const got = asked.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+        expect(got.length).toBe(1);
+        await got[0]();
+        expect(await files()).toEqual([]);
+      }
+    }
+  });
+
   it('say in one line that the unfinished part is gone', async () => {
     server.files.set('/file.bin', { body });
     const onProgress = () => rmSync(`${path}.part`, { force: true });
-    expect(await failure({ ...right, onProgress })).toContain('file.bin');
+    expect(await failure({ ...right, onProgress })).toMatch(
+      /^file\.bin: something else has written to its unfinished part; it was not kept$/,
+    );
   });
 });

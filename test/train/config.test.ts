@@ -180,6 +180,9 @@ describe('loading', () => {
     const crop = { kind: 'padded', padding: 8 };
     expect(trainLoading(resolveConfig([{ inputSize: 224, augmentation: { crop } }])).shortSide).toBe(256);
     expect(trainLoading(resolveConfig([{ shrinkTo: 300 }])).shortSide).toBe(300);
+    expect(() => resolveConfig([{ shrinkTo: 'none' }])).toThrow(
+      'shrinkTo: expected a whole number, auto or null, got "none"',
+    );
     expect(trainLoading(resolveConfig([])).mixing).toBeUndefined();
     expect(evalLoading(config, 50)).toEqual({
       ...{ batchSize: 50, mode: 'eval', workers: 1, cacheBytes: 512e6 },

@@ -10,7 +10,11 @@ import { identify } from '../../src/models/identify.js';
 import { createModel } from '../../src/models/registry.js';
 import { compile } from '../../src/nn/compile.js';
 import type { Classifier } from '../../src/nn/trace.js';
-import { readTrainingCheckpoint } from '../../src/train/checkpoint.js';
+import {
+  readTrainingCheckpoint,
+  type TrainingCheckpoint,
+  writeTrainingCheckpoint,
+} from '../../src/train/checkpoint.js';
 import type { TrainConfig } from '../../src/train/config.js';
 import { evaluate } from '../../src/train/evaluate.js';
 import { Loaders } from '../../src/train/loaders.js';
@@ -275,6 +279,37 @@ describe('fine-tuning', () => {
   it('leaves no epoch to a head that takes them all', () => {
     const config = configFor('x', { finetune: { weights: 'x', headEpochs: 2 } });
     expect(() => stagesOf(config, model, 3)).toThrow('finetune.headEpochs: 2 of 2 epochs leave none');
+  });
+
+  it('has a warm-up that ends, whatever the epochs', () => {
+    const rates = (per: string, epochs: number, warmupEpochs: number) => {
+      const schedule = { kind: 'cosine', per, warmupEpochs, warmupLr: 0, minLr: 0 };
+      const [{ rate }] = stagesOf(configFor('x', { epochs, schedule, optimizer: { lr: 1 } }), model, 4);
+      return Array.from({ length: 4 * epochs }, (_, step) => rate(step));
+    };
+    expect(rates('step', 1, 1).slice(0, 2)).toEqual([0, 0.5]);
+    expect(rates('epoch', 1, 5)).toEqual([1, 1, 1, 1]);
+    // One that ends by itself is as it was asked for.
+    expect(rates('epoch', 4, 3)[8]).toBeCloseTo(2 / 3);
+  });
+
+  it('goes on from a checkpoint of before recipes were kept', async () => {
+    const config = configFor('older', { shrinkTo: 64 });
+    const observer = {
+      epoch: () => {
+        throw new Error('a crash');
+      },
+    };
+    await expect(train(config, { data, observer })).rejects.toThrow('a crash');
+    const last = join(config.output, 'last.safetensors');
+    const { progress, tensors } = (await readTrainingCheckpoint(last)) as TrainingCheckpoint;
+    const { names: _, ...older } = progress;
+    const again = { ...config, shrinkTo: 'auto', recipe: 'cifar10', resume: true } as const;
+    await expect(train(again, { data })).rejects.toThrow(
+      'it was begun with shrinkTo 64, not "auto"; give it as it was',
+    );
+    await writeTrainingCheckpoint(last, { progress: older, tensors });
+    expect((await train(again, { data })).finished).toBe(true);
   });
 
   it('changes nothing but the head at first, not even statistics', async () => {
