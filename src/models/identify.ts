@@ -12,7 +12,7 @@ import { createModel, findModel, listModels, type ModelEntry, type ModelOptions,
 export type Form = 'training' | 'deploy';
 
 /** What a file may say of its model: it is a stranger's, so it is checked, and no number in it can ask for much memory. */
-const OPTIONS = z.strictObject({
+export const STORED_OPTIONS = z.strictObject({
   width: z.number().positive().max(10).optional(),
   reparam: z.enum(['bn', 'identity', 'bn+identity', 'none', 'merged']).optional(),
   epsilon: z.number().positive().max(1).optional(),
@@ -145,7 +145,7 @@ const guessesOf = (entry: ModelEntry, form: Form, state: State): Guess[] =>
 
 function optionsIn(metadata: Metadata): ModelOptions {
   try {
-    return OPTIONS.parse(JSON.parse(metadata[METADATA.options] ?? '{}'));
+    return STORED_OPTIONS.parse(JSON.parse(metadata[METADATA.options] ?? '{}'));
   } catch {
     throw new GhostkitError(`the metadata ${METADATA.options} is not valid`);
   }
@@ -157,7 +157,7 @@ function optionsIn(metadata: Metadata): ModelOptions {
  */
 export function metadataOf({ entry, options, form, labels }: Guess & { labels?: readonly string[] }): Metadata {
   const stored = Object.entries(options).filter(
-    ([key, value]) => Object.hasOwn(OPTIONS.shape, key) && value !== undefined,
+    ([key, value]) => Object.hasOwn(STORED_OPTIONS.shape, key) && value !== undefined,
   );
   return {
     [METADATA.model]: entry.name,

@@ -4,7 +4,8 @@ import { imageBytes, type Program } from './program.js';
 
 // A compiled model may come from anywhere, and a checksum only tells of accidents. Before it runs, every call is therefore looked at: what a
 // kernel reads and writes has to lie in the program's own memory, and what it writes behind the calls and the weights. All that a kernel
-// counts is stored somewhere, so a small file cannot keep it busy for long; one that claims much memory can. Kernels' arguments stand at the head of their files.
+// counts is stored somewhere, so only a model that claims much memory can keep one busy for long. Kernels' arguments stand at the head of their
+// files.
 
 /** What a call touches, in elements: rows of `channels`, `stride` apart. */
 interface Span {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseRandAugment } from '../data/augment/rand-augment.js';
 import { messageOf } from '../formats/text.js';
+import { STORED_OPTIONS } from '../models/identify.js';
 
 // The settings of a training. Every one is there in a resolved configuration; the defaults and the recipes are in recipes.ts.
 
@@ -133,15 +134,7 @@ export const trainConfigSchema = z.strictObject({
    * What else the network has that its name does not say; null for nothing. Fine-tuning takes it from the weights' file: timm's MobileNetV3
    * has another epsilon in its batch norms than the paper's.
    */
-  variant: z
-    .strictObject({
-      epsilon: positive.max(1).optional(),
-      reparam: z.enum(['bn', 'identity', 'bn+identity', 'none']).optional(),
-      shortcut: z.boolean().optional(),
-      squeezeExcite: z.boolean().optional(),
-    })
-    .nullable()
-    .default(null),
+  variant: STORED_OPTIONS.omit({ width: true, stemStride: true }).nullable().default(null),
   /** Share of the features dropped before the classifier. */
   dropout: z.number().min(0).lt(1),
 

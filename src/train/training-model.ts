@@ -68,12 +68,16 @@ export async function readTrainable(path: string, name?: string): Promise<Loaded
   });
 }
 
+/** What a network has beside its width and stem, which are settings of their own. */
+const variantOf = ({ width: _, stemStride: __, ...variant }: ModelOptions) => variant;
+
 /** The settings that a file of weights asks for: its network, and how its pictures are prepared. */
 export function settingsOf(
   { entry, options }: Pick<LoadedModel, 'entry' | 'options'>,
   { size, ...preparation }: Preprocessing,
 ): Record<string, unknown> {
-  const { width = null, stemStride = 2, ...variant } = options;
+  const { width = null, stemStride = 2 } = options;
+  const variant = variantOf(options);
   return {
     ...{ model: entry.name, width, stemStride },
     variant: Object.keys(variant).length > 0 ? variant : null,
@@ -87,8 +91,7 @@ export function settingsOf(
  * @throws GhostkitError when the network is another than the weights are of: its features would be others.
  */
 export function transferWeights({ model, labels, options }: TrainedModel, from: LoadedModel): void {
-  const { width: _, stemStride: __, ...variant } = options;
-  const { width: ___, stemStride: ____, ...theirs } = from.options;
+  const [variant, theirs] = [options, from.options].map(variantOf);
   if (!isDeepStrictEqual(variant, theirs)) {
     throw new GhostkitError(`variant: these weights need ${JSON.stringify(theirs)}, got ${JSON.stringify(variant)}`);
   }
