@@ -10,14 +10,14 @@ import { formatBytes, formatCount, formatPairs, type Io, printJson, styleFor } f
 export async function infoCompiled(io: Io, path: string, header: CompiledHeader, json?: boolean): Promise<void> {
   const { program, regions, metadata } = header;
   const { size: bytes } = await stat(path);
-  const { inputs, outputs, memory, threads, macs, calls } = program;
+  const { inputs, outputs, memory, threads, macs, labels } = program;
   const weights: Record<string, number> = {};
   for (const { type, stored } of regions.slice(1)) weights[type] = (weights[type] ?? 0) + stored;
   if (json) {
     const shapes = (ports: typeof inputs) => Object.fromEntries(ports.map(({ name, shape }) => [name, shape]));
     printJson(io, {
       ...{ path, format: 'compiled', bytes, model: metadata[METADATA.model], inputs: shapes(inputs) },
-      ...{ outputs: shapes(outputs), threads, macs, calls: calls.length, memory, weights, metadata },
+      ...{ outputs: shapes(outputs), threads, macs, calls: labels.length, memory, weights, metadata },
     });
     return;
   }
@@ -31,7 +31,7 @@ export async function infoCompiled(io: Io, path: string, header: CompiledHeader,
     ['input', ports(inputs)],
     ['output', ports(outputs)],
     ['weights', stored.join(', ')],
-    ['program', `${calls.length} kernel calls, ${formatCount(macs)} MACs, at most ${threads} threads`],
+    ['program', `${labels.length} kernel calls, ${formatCount(macs)} MACs, at most ${threads} threads`],
     ['memory', `${formatBytes(memory.total)}, of it ${formatBytes(memory.activations)} beside weights and program`],
   ];
   lines.push(...metadataLines(metadata));

@@ -133,23 +133,23 @@ function endOfString(text: string, start: number): number {
 }
 
 function parseEntry(name: string, value: unknown): Entry {
-  const where = printable(name);
-  if (!isObject(value)) fail(`${where} is not described by an object`);
+  if (!isObject(value)) fail(`${printable(name)} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   const type = typeof dtype === 'string' ? FILE_TYPES.get(dtype) : undefined;
-  if (!type) fail(`${where} has the dtype ${printable(String(JSON.stringify(dtype)))}, which is not supported`);
-  if (!Array.isArray(shape) || !shape.every(isIndex)) fail(`the shape of ${where} is not a list of sizes`);
+  if (!type)
+    fail(`${printable(name)} has the dtype ${printable(String(JSON.stringify(dtype)))}, which is not supported`);
+  if (!Array.isArray(shape) || !shape.every(isIndex)) fail(`the shape of ${printable(name)} is not a list of sizes`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isIndex)) {
-    fail(`the data_offsets of ${where} are not two positions`);
+    fail(`the data_offsets of ${printable(name)} are not two positions`);
   }
   let bytes = type.bytes;
   for (const size of shape) {
     bytes *= size;
-    if (!Number.isSafeInteger(bytes)) fail(`${where} is too large: ${printable(formatShape(shape))}`);
+    if (!Number.isSafeInteger(bytes)) fail(`${printable(name)} is too large: ${printable(formatShape(shape))}`);
   }
   const [start, end] = offsets as [number, number];
   if (end - start !== bytes) {
-    fail(`${where} has ${end - start} bytes, but ${dtype} ${printable(formatShape(shape))} takes ${bytes}`);
+    fail(`${printable(name)} has ${end - start} bytes, but ${dtype} ${printable(formatShape(shape))} takes ${bytes}`);
   }
   return { name, stored: dtype as string, type, shape, start, end };
 }

@@ -59,7 +59,9 @@ function rowsOfImage(p: usize, image: i32, oy: i32, rows: i32, from: i32, count:
     for (next = max(next, top); next < bottom; next++) {
       keep(p, image, next, from, count, ring + <usize>((next - begin) % kept) * slot);
     }
-    outputs(p, image * arg(p, 8) + oy, some, from, count, top - begin, ring, slot, k, oy + some == end);
+    const at = image * arg(p, 8) + oy;
+    if (trustsFused()) outputs<Fused>(p, at, some, from, count, top - begin, ring, slot, k, oy + some == end);
+    else outputs<Halves>(p, at, some, from, count, top - begin, ring, slot, k, oy + some == end);
     oy += some;
   }
 }
@@ -137,7 +139,7 @@ function bytesOf(a: v128, b: v128): v128 {
  * Rows of output pixels, eight channels after the other, from sums that stand behind the ring; `top` is the first row of the image that they read, counted
  * from the first one kept.
  */
-function outputs(
+function outputs<T>(
   p: usize, row: i32, rows: i32, from: i32, count: i32, top: i32, ring: usize, slot: usize, k: usize, last: bool,
 ): void {
   const width = arg(p, 9);
@@ -161,8 +163,7 @@ function outputs(
   let head = <usize>arg(p, 18) + <usize>(from >> 3) * vector;
   for (; count > 0; count -= 8, head += vector, y += 8, r += 8) {
     for (let to = sums; to < sums + TILE; to += TILE / 2) {
-      if (trustsFused()) sumsOf<Fused>(a, b, c, d, e, step, apart, w, width, rows, to, five, one);
-      else sumsOf<Halves>(a, b, c, d, e, step, apart, w, width, rows, to, five, one);
+      sumsOf<T>(a, b, c, d, e, step, apart, w, width, rows, to, five, one);
       w += bytes;
       a += 16;
       b += 16;

@@ -89,6 +89,11 @@ async function fetchSource(source: string | URL, { signal, fetch = globalThis.fe
 /** How much of a body is read at once. */
 const PIECE = 1 << 18;
 
+/** Ends a body: later, since it takes a page a millisecond, and who waits for the model does not wait for that. */
+function givenBack(reader: ReadableStreamGenericReader): void {
+  setTimeout(() => void reader.cancel().catch(() => {}));
+}
+
 /** A body piece by piece, an empty one at its end. Each is valid until the next is asked for. */
 function piecesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): {
   next(): Promise<Uint8Array<ArrayBuffer>>;
@@ -105,7 +110,7 @@ function piecesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): {
         buffer = value.buffer;
         return value;
       },
-      cancel: () => void reader.cancel().catch(() => {}),
+      cancel: () => givenBack(reader),
     };
   } catch {
     // Not every browser can.
@@ -115,7 +120,7 @@ function piecesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): {
         const { done, value } = await reader.read();
         return done ? none : value.length > 0 ? value : this.next();
       },
-      cancel: () => void reader.cancel().catch(() => {}),
+      cancel: () => givenBack(reader),
     };
   }
 }

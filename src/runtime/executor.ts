@@ -10,7 +10,7 @@ import {
   requireSimd,
   startThread,
 } from './platform.js';
-import { type Program, type ProgramImage, type ProgramPort, SYNC_ADDRESS } from './program.js';
+import { callStarts, type Program, type ProgramImage, type ProgramPort, SYNC_ADDRESS } from './program.js';
 
 /** The builds of the kernels; which one runs is found out at load time. */
 export type KernelVariant = `${'simd' | 'relaxed' | 'wide'}${'' | '-threads'}`;
@@ -154,12 +154,18 @@ export class Executor {
   /** Like {@link run}, call by call, with the time of each. */
   profile(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): ProfileRow[] {
     this.write(inputs);
-    return this.program.calls.map(({ start, label }, i) => {
-      const end = this.program.calls[i + 1]?.start ?? this.program.wordCount;
+    const starts = this.callStarts();
+    return this.program.labels.map((label, i) => {
       const before = performance.now();
-      this.execute(start, end);
+      this.execute(starts[i], starts[i + 1]);
       return { label, ms: performance.now() - before };
     });
+  }
+
+  /** Where each call starts in the program's words, and where the last one ends. */
+  callStarts(): number[] {
+    const { address, wordCount } = this.program;
+    return callStarts(new Int32Array(this.memory.buffer, address, wordCount));
   }
 
   /** The parameters that the program changes, row-major, as copies. */

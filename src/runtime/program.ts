@@ -16,8 +16,8 @@ export interface Program {
   /** Where the calls start in memory (bytes), and their length in words of 4 bytes. */
   readonly address: number;
   readonly wordCount: number;
-  /** Where each call starts, in words, and what it computes. */
-  readonly calls: readonly { readonly start: number; readonly label: string }[];
+  /** What each call computes. */
+  readonly labels: readonly string[];
   readonly inputs: readonly ProgramPort[];
   readonly outputs: readonly ProgramPort[];
   /** Parameters that the program changes, stored channels last. */
@@ -41,8 +41,15 @@ export const SYNC_ADDRESS = ALIGNMENT;
 const PROGRAM_ADDRESS = 2 * ALIGNMENT;
 
 /** The bytes of memory that a {@link ProgramImage} fills: from the program's address to the end of the weights. */
-export function imageBytes(program: Program): number {
+export function imageBytes(program: Pick<Program, 'address' | 'wordCount' | 'memory'>): number {
   return align(program.address + program.wordCount * 4) - program.address + program.memory.weights;
+}
+
+/** Where each call starts in the words of a sound program, and where the last one ends. */
+export function callStarts(words: Int32Array): number[] {
+  const starts = [0];
+  for (let at = 0; at < words.length; starts.push(at)) at += 2 + words[at + 1];
+  return starts;
 }
 
 /** Plans the memory of lowered calls and gives every place its address. */
@@ -68,7 +75,7 @@ export function assemble(
   // A vector read may reach past the last element.
   const total = activationsStart + plan.bytes + ALIGNMENT;
 
-  const { words, calls } = encode(lowered, addresses, length);
+  const words = encode(lowered, addresses, length);
   const port = ({ name, shape, place }: Port): ProgramPort => ({
     name,
     shape,
@@ -77,7 +84,7 @@ export function assemble(
   const program: Program = {
     address: PROGRAM_ADDRESS,
     wordCount: length,
-    calls,
+    labels: lowered.calls.map(({ label }) => label),
     inputs: lowered.inputs.map(port),
     outputs: lowered.outputs.map(port),
     state: lowered.state.map(port),
@@ -118,21 +125,19 @@ function addressOf(addresses: ReadonlyMap<Buffer, number>, buffer: Buffer): numb
   return address;
 }
 
-function encode({ calls }: LoweredGraph, addresses: ReadonlyMap<Buffer, number>, length: number) {
+function encode({ calls }: LoweredGraph, addresses: ReadonlyMap<Buffer, number>, length: number): Int32Array {
   const words = new Int32Array(length);
   const floats = new Float32Array(words.buffer);
-  const starts: { start: number; label: string }[] = [];
   let at = 0;
   const put = (arg: Arg) => {
     if (typeof arg === 'number') words[at++] = arg;
     else if ('float' in arg) floats[at++] = arg.float;
     else words[at++] = addressOf(addresses, arg.buffer) + arg.offset * (arg.bytes ?? 4);
   };
-  for (const { opcode, args, label, alone } of calls) {
-    starts.push({ start: at, label });
+  for (const { opcode, args, alone } of calls) {
     words[at++] = alone ? opcode | CallFlag.Alone : opcode;
     words[at++] = args.length;
     args.forEach(put);
   }
-  return { words, calls: starts };
+  return words;
 }

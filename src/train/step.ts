@@ -105,8 +105,10 @@ export class TrainingStep {
 
   /** The part of the program that updates the parameters, in words. */
   private get updateWords(): { from: number; to: number } {
-    const { calls, wordCount } = this.executor.program;
-    const start = (isPart: (label: string) => boolean) => calls.find(({ label }) => isPart(label))?.start ?? wordCount;
+    const { labels, wordCount } = this.executor.program;
+    const starts = this.executor.callStarts();
+    // None is found behind the last, where the program ends.
+    const start = (isPart: (label: string) => boolean) => starts[labels.findIndex(isPart)] ?? wordCount;
     return {
       from: start((label) => UPDATES.some((op) => label.startsWith(`${op.name} `))),
       to: start((label) => label.startsWith('output ')),

@@ -10,7 +10,7 @@ import { trace } from '../../src/nn/trace.js';
 import * as ops from '../../src/ops/index.js';
 import { checkProgram } from '../../src/runtime/check-program.js';
 import { lowerGraph } from '../../src/runtime/lower.js';
-import { assemble, type Program } from '../../src/runtime/program.js';
+import { assemble, callStarts, type Program } from '../../src/runtime/program.js';
 import { GhostkitError } from '../../src/tensor/error.js';
 import { noiseConstant } from './support.js';
 
@@ -57,8 +57,8 @@ describe('the check of a compiled program', () => {
     const wrong = (change: (words: Int32Array, start: number) => void, of: Partial<Program> = {}) => {
       const changed = words.slice();
       // A convolution in the middle.
-      const { start } = program.calls[program.calls.findIndex(({ label }, i) => i > 5 && label.startsWith('conv2d'))];
-      change(changed, start);
+      const call = program.labels.findIndex((label, i) => i > 5 && label.startsWith('conv2d'));
+      change(changed, callStarts(words)[call]);
       try {
         checkProgram({ ...program, ...of }, changed);
       } catch (error) {
@@ -105,10 +105,10 @@ describe('the check of a compiled program', () => {
     it('no channels, of which a kernel could have any number of rows', () => {
       expect(set(7, 0)).toMatch(/reads outside/);
     });
-    it('calls that leave a gap', () => {
-      expect(wrong(() => {}, { calls: program.calls.slice(1) })).toMatch(/call 0 is not the first/);
-      expect(wrong(() => {}, { calls: program.calls.filter((_, i) => i !== 3) })).toMatch(/not as many arguments/);
-      expect(wrong(() => {}, { calls: program.calls.slice(0, -1) })).toMatch(/not as many arguments/);
+    it('calls that end before or behind the words, and names that do not belong to them', () => {
+      expect(wrong(() => {}, { wordCount: program.wordCount - 1 })).toMatch(/not as many arguments/);
+      expect(wrong(() => {}, { wordCount: program.wordCount + 1 })).toMatch(/not as many arguments/);
+      expect(wrong(() => {}, { labels: program.labels.slice(1) })).toMatch(/is behind the last, and \d+ have a name/);
     });
   });
 });

@@ -9,7 +9,7 @@ import * as ops from '../../src/ops/index.js';
 import { Executor, fillFrom } from '../../src/runtime/executor.js';
 import { lowerGraph } from '../../src/runtime/lower.js';
 import { type Lifetime, planMemory } from '../../src/runtime/memory-plan.js';
-import { assemble } from '../../src/runtime/program.js';
+import { assemble, callStarts } from '../../src/runtime/program.js';
 import { execute, noise, noiseConstant } from './support.js';
 
 const small = () => createModel('repghostnet_050', { classes: 10 }).initialize(1);
@@ -62,8 +62,8 @@ describe('the executor', () => {
     const graph = { inputs: { x }, outputs: { y: ops.concat([x, x]) } };
     const { program, image } = assemble(lowerGraph(graph, { threads: 2 }), { threads: 2, macs: 0 });
     // The first copy's two rows, one for each thread: the row stride, or the start, is put outside of the memory.
-    const copy = program.calls.findIndex(({ start }) => image.words[start] === Opcode.Copy);
-    const args = program.calls[copy].start + 2;
+    const copy = callStarts(image.words).find((start) => image.words[start] === Opcode.Copy) as number;
+    const args = copy + 2;
     if (thread === 1) image.words[args + 3] = 1 << 28;
     else image.words.set([1 << 30, 0], args + 2);
     const executor = await Executor.create(program, fillFrom(program, image), { threads: 2 });

@@ -106,15 +106,22 @@ function editNumbers(random, value) {
   return random.pick([null, 7, 'x', value]);
 }
 
+/** Where each call starts in a sound program's words: a kernel's number, how many arguments follow, the arguments. */
+function startsOf(words, count) {
+  const starts = [];
+  for (let at = 0; at < count; at += 2 + words.readInt32LE(4 * at + 4)) starts.push(at);
+  return starts;
+}
+
 /** Words of the calls are others: kernels, counts, arguments. */
 function editWords(random, { header, data }, program) {
   const changed = Buffer.from(data);
   const [start] = header.program.data_offsets;
   const times = 1 + random.below(3);
   for (let i = 0; i < times; i++) {
-    const call = random.pick(program.calls);
+    const call = random.pick(startsOf(data.subarray(start), program.wordCount));
     const argument = random.below(6) ? 2 + random.below(30) : random.below(2);
-    const at = start + 4 * Math.min(call.start + argument, program.wordCount - 1);
+    const at = start + 4 * Math.min(call + argument, program.wordCount - 1);
     const old = changed.readInt32LE(at);
     const value = random.pick([
       ...[0, 1, 2, 3, 4, 7, 8, 64, 255, 4096, 65536, 2 ** 20, 2 ** 24, 2 ** 30, 2 ** 31 - 1, -1, -64],
