@@ -5,4 +5,4 @@ const { model: url, worker, store } = Object.fromEntries(new URLSearchParams(loc
 const model = await load(`/${url}`, { threads: 1, worker: worker === 'true', cache: store === 'cache-storage' });
 const { logits } = await model.run(image());
 answered(logits.data);
-await stay(() => model.run(image()));
+await stay(() => model.run(image()), store === 'cache-storage' && `/${url}`);

@@ -4,7 +4,8 @@ import { answered, fromCacheStorage, image, SHAPE, stay } from './start.mjs';
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = '/ort/';
 let model = '/model.onnx';
-if (new URLSearchParams(location.search).get('store') === 'cache-storage') {
+const stored = new URLSearchParams(location.search).get('store') === 'cache-storage';
+if (stored) {
   const wasm = fromCacheStorage('/ort/ort-wasm-simd-threaded.wasm');
   model = await fromCacheStorage(model);
   ort.env.wasm.wasmBinary = await wasm;
@@ -15,4 +16,4 @@ const session = await ort.InferenceSession.create(model, {
 });
 const { logits } = await session.run({ image: new ort.Tensor('float32', image(), SHAPE) });
 answered(logits.data);
-await stay(() => session.run({ image: new ort.Tensor('float32', image(), SHAPE) }));
+await stay(() => session.run({ image: new ort.Tensor('float32', image(), SHAPE) }), stored && '/model.onnx');

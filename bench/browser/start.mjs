@@ -19,18 +19,24 @@ export async function fromCacheStorage(url) {
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Where the page was asked to stay, it is used for some seconds, rests for some more, and then says so: of what it has compiled for speed by then the
- * browser keeps what it finds worth keeping.
+ * Where the page was asked to stay, it says when it may go: when there is a copy `inCacheStorage`, else when it was used for some seconds and has rested
+ * for some more, since of what it has compiled for speed by then the browser keeps what it finds worth keeping.
  */
-export async function stay(run) {
+export async function stay(run, inCacheStorage) {
   if (!new URLSearchParams(location.search).has('stay')) return;
-  for (const end = performance.now() + 3000; performance.now() < end; await wait(10)) await run();
-  await wait(4000);
+  if (inCacheStorage) {
+    while (!(await caches.match(inCacheStorage))) await wait(10);
+  } else {
+    for (const end = performance.now() + 3000; performance.now() < end; await wait(10)) await run();
+    await wait(4000);
+  }
   console.log('stayed');
 }
 
-/** Milliseconds since the navigation began, and the logits that the runtimes have to agree on. */
+/** Milliseconds since the navigation began, the logits that the runtimes have to agree on, and the files that did not come from Cache Storage. */
 export function answered(logits) {
-  globalThis.answer = { ms: performance.now(), logits: [...logits] };
+  const ms = performance.now();
+  const fetched = performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname);
+  globalThis.answer = { ms, fetched, logits: [...logits] };
   console.log('answered');
 }

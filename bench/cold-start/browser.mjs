@@ -126,11 +126,14 @@ async function startInTurns(browser, url, runtimes, runs, log) {
   const wanted = {};
   for (let round = -WARM_UP; round < runs; round++) {
     for (const runtime of round % 2 ? [...runtimes].reverse() : runtimes) {
-      const { ms, logits } = await visit(
+      const stored = runtime.store === 'cache-storage';
+      const { ms, logits, fetched } = await visit(
         browser,
         `${url}${pathOf(runtime)}${runtime.query}`,
-        runtime.visit === 'again' && round < 0,
+        round < 0 && (runtime.visit === 'again' || stored),
       );
+      if (round >= 0 && stored && fetched.some((path) => path.startsWith('/model')))
+        throw new Error(`${titleOf(runtime)}: its model was fetched and not in Cache Storage`);
       const kind = runtime.precision === 'int8' ? 'int8' : 'float';
       wanted[kind] ??= logits;
       const error = logits.reduce((e, v, i) => Math.max(e, Math.abs(v - wanted[kind][i])), 0);
