@@ -1,8 +1,10 @@
-// Builds dist/: the kernels by AssemblyScript, in six variants, the TypeScript by tsc, and what pages load by esbuild. With --if-stale it only does what is
+// Builds dist/: the kernels by AssemblyScript, in ten variants, the TypeScript by tsc, and what pages load by esbuild. With --if-stale it only does what is
 // out of date, so that every npm script can call it first.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleForPages } from './bundle-pages.mjs';
@@ -15,12 +17,19 @@ const kernels = join(root, 'src/kernels');
 const kernelOutput = join(kernels, 'build');
 const dist = join(root, 'dist');
 
-/** The features of each; those called wide have tiles for vectors of 256 bits (src/kernels/tiles-wide.ts). */
+/**
+ * The features of each. What only training needs is in builds of its own, which pages need not load; those called wide, for Node, have tiles for
+ * vectors of 256 bits (src/kernels/tiles-wide.ts) and everything else.
+ */
 const variants = {
   simd: [],
   'simd-threads': ['threads'],
+  'simd-train': [],
+  'simd-threads-train': ['threads'],
   relaxed: ['relaxed-simd'],
   'relaxed-threads': ['threads', 'relaxed-simd'],
+  'relaxed-train': ['relaxed-simd'],
+  'relaxed-threads-train': ['threads', 'relaxed-simd'],
   wide: ['relaxed-simd'],
   'wide-threads': ['threads', 'relaxed-simd'],
 };
@@ -33,33 +42,39 @@ function newest(path, skip = () => false) {
   return Math.max(0, ...readdirSync(path).map((name) => newest(join(path, name), skip)));
 }
 
+const binary = (packageName, bin) => join(dirname(require.resolve(`${packageName}/package.json`)), bin);
+
 function run(packageName, bin, args) {
-  const path = join(dirname(require.resolve(`${packageName}/package.json`)), bin);
-  const { status, error } = spawnSync(process.execPath, [path, ...args], { cwd: root, stdio: ['ignore', 2, 2] });
+  const options = { cwd: root, stdio: ['ignore', 2, 2] };
+  const { status, error } = spawnSync(process.execPath, [binary(packageName, bin), ...args], options);
   if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
 
-function buildKernels() {
+async function buildKernel(name, features) {
+  const threads = features.includes('threads');
+  const args = [
+    ...['src/kernels/index.ts', '--outFile', `src/kernels/build/${name}.wasm`, '-O3', '--runtime', 'stub'],
+    ...['--importMemory', '--noExportMemory', '--disableWarning', '112'],
+    ...['simd', 'bulk-memory', ...features].flatMap((feature) => ['--enable', feature]),
+    ...['--use', `WIDE_SIMD=${name.startsWith('wide') ? 1 : 0}`],
+    ...['--use', `TRAINING=${/^wide|-train$/.test(name) ? 1 : 0}`],
+    ...(threads ? ['--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'] : []),
+  ];
+  const options = { cwd: root, stdio: ['ignore', 2, 2] };
+  const child = spawn(process.execPath, [binary('assemblyscript', 'bin/asc.js'), ...args], options);
+  const [status] = await once(child, 'exit');
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+/** As many at a time as there are cores. */
+async function buildKernels() {
   mkdirSync(kernelOutput, { recursive: true });
-  for (const [name, features] of Object.entries(variants)) {
-    const threads = features.includes('threads');
-    run('assemblyscript', 'bin/asc.js', [
-      'src/kernels/index.ts',
-      '--outFile',
-      `src/kernels/build/${name}.wasm`,
-      '-O3',
-      '--runtime',
-      'stub',
-      '--importMemory',
-      '--noExportMemory',
-      '--disableWarning',
-      '112',
-      ...['simd', 'bulk-memory', ...features].flatMap((feature) => ['--enable', feature]),
-      ...['--use', `WIDE_SIMD=${name.startsWith('wide') ? 1 : 0}`],
-      ...(threads ? ['--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'] : []),
-    ]);
-  }
+  const queue = Object.entries(variants);
+  const next = async () => {
+    for (let kernel = queue.shift(); kernel; kernel = queue.shift()) await buildKernel(...kernel);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, next));
 }
 
 /** The weights of the face detector, 550 kB of a package of 24 MB, with its licence. */
@@ -73,7 +88,8 @@ function copyFaceWeights() {
 }
 
 const sources = newest(kernels, (path) => path === kernelOutput);
-if (!ifStale || sources > newest(join(kernelOutput, 'wide-threads.wasm'))) buildKernels();
+const oldest = Math.min(...Object.keys(variants).map((name) => newest(join(kernelOutput, `${name}.wasm`))));
+if (!ifStale || sources > oldest) await buildKernels();
 
 // Written when everything has been built: what is newer than it has to be built again.
 const stamp = join(dist, '.built');

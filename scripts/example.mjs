@@ -29,8 +29,8 @@ function copyRuntime(to) {
   for (const name of ['web.js', 'model-worker.js', 'worker.js']) {
     copyFileSync(join(root, 'dist/runtime', name), join(to, 'runtime', name));
   }
-  // Those with vectors of 256 bits are for Node.
-  const forPages = (path) => !/wide(-threads)?\.wasm$/.test(path);
+  // Those with vectors of 256 bits are for Node, and no page here trains.
+  const forPages = (path) => !/(wide(-threads)?|-train)\.wasm$/.test(path);
   cpSync(join(root, 'dist/kernels/build'), join(to, 'kernels/build'), { recursive: true, filter: forPages });
 }
 

@@ -17,7 +17,8 @@ import { trainingCall } from './training';
 import { winograd } from './winograd';
 
 // A program is a list of calls in memory: the kernel's number, how many arguments follow, the arguments. All threads run the same
-// program, each taking its share of every kernel, and meet behind each call. A call may be a loop, whose arguments are calls again.
+// program, each taking its share of every kernel, and meet behind each call. A call may be a loop, whose arguments are calls again. Builds without
+// TRAINING have neither loops nor the kernels of training: a quarter less for a page to load.
 
 /** Runs the calls between `at` and `end`. */
 export function run(at: usize, end: usize, tid: i32, threads: i32, sync: usize, mayWait: i32): void {
@@ -25,7 +26,7 @@ export function run(at: usize, end: usize, tid: i32, threads: i32, sync: usize, 
   while (at < end) {
     const opcode = load<i32>(at);
     const args = at + 8;
-    if ((opcode & ~CallFlag.Alone) == Opcode.Loop) loop(args, tid, threads, sync, mayWait);
+    if (TRAINING && (opcode & ~CallFlag.Alone) == Opcode.Loop) loop(args, tid, threads, sync, mayWait);
     else call(opcode & ~CallFlag.Alone, args, tid, threads);
     at = args + ((<usize>load<i32>(at, 4)) << 2);
     met = (opcode & CallFlag.Alone) == 0;
@@ -109,7 +110,7 @@ function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
       return fewOutputs(args, tid, threads);
     default:
       if (opcode >= Opcode.Int8Conv) int8Call(opcode, args, tid, threads);
-      else trainingCall(opcode, args, tid, threads);
+      else if (TRAINING) trainingCall(opcode, args, tid, threads);
   }
 }
 

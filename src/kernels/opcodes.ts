@@ -62,6 +62,12 @@ export enum Opcode {
   Loop,
 }
 
+/** Whether only training has a kernel: the others are in every build. */
+export function isForTraining(opcode: Opcode): boolean {
+  if (opcode == Opcode.FewOutputs) return false;
+  return (opcode >= Opcode.BatchMoments && opcode < Opcode.Int8Conv) || opcode == Opcode.Loop;
+}
+
 export enum CallFlag {
   /** Set in a call's number when no later call needs another thread's share of it: the threads then do not meet behind it. */
   Alone = 0x10000,

@@ -121,7 +121,8 @@ export function encodeCompiled(
     );
   }
   const half = new Set(runs.flatMap(({ type }, i) => (type === 'F16' ? [weightsName(i)] : [])));
-  const { labels, ...rest } = program;
+  // What only training has is not run from files; see check-program.ts.
+  const { labels, training: _, ...rest } = program;
   const text = JSON.stringify({ version: VERSION, ...rest, weights: runs.map(({ address }) => address) });
   const told = {
     ...{ ...metadata, [PROGRAM_KEY]: text },
@@ -167,13 +168,13 @@ export function parseCompiled({ entries, metadata }: ParsedHeader): CompiledHead
   }
   if (position !== stored.address + imageBytes(stored)) damaged('its sizes disagree');
   const { weights: _, version: __, ...sizes } = stored;
-  const program = { ...sizes, labels: labels === '' ? [] : labels.split('\n') };
+  const program = { ...sizes, labels: labels === '' ? [] : labels.split('\n'), training: false };
   return { program, regions, checksum, text, metadata: rest };
 }
 
 const STORED_TYPES: ReadonlySet<string> = new Set<StoredType>(['F32', 'F16', 'I32', 'I8']);
 
-interface StoredProgram extends Omit<Program, 'labels'> {
+interface StoredProgram extends Omit<Program, 'labels' | 'training'> {
   readonly version: number;
   /** The addresses of the tensors with the weights. */
   readonly weights: readonly number[];

@@ -15,6 +15,12 @@ import { callStarts, type Program, type ProgramImage, type ProgramPort, SYNC_ADD
 /** The builds of the kernels; which one runs is found out at load time. */
 export type KernelVariant = `${'simd' | 'relaxed' | 'wide'}${'' | '-threads'}`;
 
+/** A build's file, but for its ending: the kernels of training are in others, so that pages load less; only Node has wide ones, with everything. */
+export type KernelFile = KernelVariant | `${KernelVariant}-train`;
+
+const fileOf = (variant: KernelVariant, training: boolean): KernelFile =>
+  training && !variant.startsWith('wide') ? `${variant}-train` : variant;
+
 /** What a build of the kernels exports. */
 export interface Kernels {
   run(at: number, end: number, tid: number, threads: number, sync: number, mayWait: number): void;
@@ -44,15 +50,15 @@ export interface ExecutorOptions {
   readonly relaxed?: boolean;
 }
 
-const modules = new Map<KernelVariant, Promise<WebAssembly.Module>>();
+const modules = new Map<KernelFile, Promise<WebAssembly.Module>>();
 
-function loadKernels(variant: KernelVariant): Promise<WebAssembly.Module> {
-  let module = modules.get(variant);
+function loadKernels(file: KernelFile): Promise<WebAssembly.Module> {
+  let module = modules.get(file);
   if (!module) {
-    module = compileWasm(new URL(`../kernels/build/${variant}.wasm`, import.meta.url));
-    modules.set(variant, module);
+    module = compileWasm(new URL(`../kernels/build/${file}.wasm`, import.meta.url));
+    modules.set(file, module);
     // A failed load may be tried again.
-    module.catch(() => modules.delete(variant));
+    module.catch(() => modules.delete(file));
   }
   return module;
 }
@@ -66,23 +72,23 @@ async function variantFor({ threads, relaxed = true }: ExecutorOptions): Promise
 
 /** A build of the kernels that is loaded. */
 export interface LoadedKernels {
-  readonly variant: KernelVariant;
+  readonly file: KernelFile;
   readonly module: WebAssembly.Module;
 }
 
-/** Loads the kernels that {@link Executor.create} will want; undefined when that fails, which is told there. */
+/** Loads the kernels that {@link Executor.create} will want for inference; undefined when that fails, which is told there. */
 export async function preloadKernels(options: ExecutorOptions): Promise<LoadedKernels | undefined> {
   try {
-    const variant = await variantFor(options);
-    return { variant, module: await loadKernels(variant) };
+    const file = await variantFor(options);
+    return { file, module: await loadKernels(file) };
   } catch {
     return undefined;
   }
 }
 
 /** Spares {@link Executor.create} to load kernels that another thread has loaded. */
-export function provideKernels({ variant, module }: LoadedKernels): void {
-  modules.set(variant, Promise.resolve(module));
+export function provideKernels({ file, module }: LoadedKernels): void {
+  modules.set(file, Promise.resolve(module));
 }
 
 /** The number of threads that `requested` amounts to here: one where memory cannot be shared. */
@@ -123,7 +129,7 @@ export class Executor {
     }
     const variant = await variantFor({ threads, relaxed });
     const memory = allocate(program.memory.total, threads > 1);
-    const module = await loadKernels(variant);
+    const module = await loadKernels(fileOf(variant, program.training));
     const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
     const kernels = exports as unknown as Kernels;
     await fill({ memory, kernels });

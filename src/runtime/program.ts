@@ -1,5 +1,5 @@
 import type { Arg, Buffer, WeightData } from '../graph/lowering.js';
-import { CallFlag } from '../kernels/opcodes.js';
+import { CallFlag, isForTraining } from '../kernels/opcodes.js';
 import type { Shape } from '../tensor/tensor.js';
 import type { LoweredGraph, Port } from './lower.js';
 import { ALIGNMENT, align, type Lifetime, planMemory } from './memory-plan.js';
@@ -28,6 +28,8 @@ export interface Program {
   readonly threads: number;
   /** Multiply-accumulates of convolutions and linear layers in one run. */
   readonly macs: number;
+  /** Whether it takes a build of the kernels that has those of training. */
+  readonly training: boolean;
 }
 
 /** What stands in memory before the first run, from the program's address to the end of the weights. */
@@ -91,6 +93,7 @@ export function assemble(
     memory: { total, weights: activationsStart - weightsStart, activations: plan.bytes },
     threads,
     macs,
+    training: lowered.calls.some(({ opcode }) => isForTraining(opcode)),
   };
   const weights = constants.map((buffer) => ({
     address: addressOf(addresses, buffer),

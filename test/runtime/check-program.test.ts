@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { input } from '../../src/graph/leaves.js';
 import { deploy, optimize } from '../../src/graph/passes/deploy.js';
 import type { Graph, Value } from '../../src/graph/value.js';
-import { Opcode } from '../../src/kernels/opcodes.js';
+import { isForTraining, Opcode } from '../../src/kernels/opcodes.js';
 import { assignNamedWeights } from '../../src/models/named-weights.js';
 import { createModel, listModels } from '../../src/models/registry.js';
 import { trace } from '../../src/nn/trace.js';
@@ -83,6 +83,8 @@ describe('the check of a compiled program', () => {
         (opcode) => typeof opcode === 'number' && !/does not exist/.test(wrong((w, start) => (w[start] = opcode))),
       );
       expect(accepted.map((opcode) => Opcode[opcode as Opcode]).sort()).toEqual(dispatched.sort());
+      const inference = Object.values(Opcode).filter((opcode) => typeof opcode === 'number' && !isForTraining(opcode));
+      expect(accepted).toEqual(inference);
     });
     it('another number of arguments', () => {
       for (const count of [0, 1000, -1]) {

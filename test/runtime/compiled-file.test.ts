@@ -68,7 +68,7 @@ describe('a compiled file', () => {
     expect(Math.max(...error)).toBeLessThan(0.02);
 
     const program = {
-      ...{ address: 128, wordCount: 16, labels: [], threads: 1, macs: 0, state: [] },
+      ...{ address: 128, wordCount: 16, labels: [], threads: 1, macs: 0, state: [], training: false },
       ...{ inputs: [{ name: 'x', shape: [1], address: 448 }], outputs: [{ name: 'y', shape: [1], address: 448 }] },
       memory: { total: 1024, weights: 256, activations: 64 },
     };

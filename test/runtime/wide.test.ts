@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createModel } from '../../src/models/registry.js';
 import { compile } from '../../src/nn/compile.js';
-import { type KernelVariant, provideKernels } from '../../src/runtime/executor.js';
+import { type KernelFile, provideKernels } from '../../src/runtime/executor.js';
 import { enableWideSimd, hasRelaxedSimd, hasWideSimd } from '../../src/runtime/platform.js';
 import { TrainingStep } from '../../src/train/step.js';
 import { noise } from './support.js';
@@ -10,11 +10,14 @@ import { noise } from './support.js';
 // The kernels for vectors of 256 bits run on those of 128 as well, only slowly: here they stand in for the ordinary ones, and all tests of those run
 // once more.
 await hasRelaxedSimd();
-const build = (name: KernelVariant) =>
+const build = (name: KernelFile) =>
   new WebAssembly.Module(readFileSync(new URL(`../../src/kernels/build/${name}.wasm`, import.meta.url)));
 const standIn = (kind: 'relaxed' | 'wide') => {
-  for (const end of ['', '-threads'] as const)
-    provideKernels({ variant: `relaxed${end}`, module: build(`${kind}${end}`) });
+  for (const end of ['', '-threads'] as const) {
+    provideKernels({ file: `relaxed${end}`, module: build(`${kind}${end}`) });
+    const forTraining = kind === 'wide' ? (`wide${end}` as const) : (`relaxed${end}-train` as const);
+    provideKernels({ file: `relaxed${end}-train`, module: build(forTraining) });
+  }
 };
 standIn('wide');
 await import('./kernels.test.js');
