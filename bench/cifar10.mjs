@@ -30,7 +30,9 @@ export const options = {
 
 const WEIGHTS = new URL('cifar10/', import.meta.url);
 
-const FAMILIES = { repghostnet: 'RepGhostNet', ghostnet: 'GhostNet', mobilenetv3: 'MobileNetV3' };
+const FAMILIES = { repghostnet: 'RepGhostNet', ghostnet: 'GhostNet', mobilenetv3_small: 'MobileNetV3 Small' };
+
+const familyOf = (name) => FAMILIES[Object.keys(FAMILIES).find((prefix) => name.startsWith(prefix))] ?? name;
 
 export async function run(values, log) {
   const seconds = positive(values, 'seconds');
@@ -74,7 +76,7 @@ async function networkIn(file, dataset, log) {
   const net = await compile(model, { input, threads: 1, deploy: true });
   const image = namedInput('image', input).data;
   return {
-    ...{ model: entry.name, family: FAMILIES[/^[a-z]+(v3)?/.exec(entry.name)[0]], size },
+    ...{ model: entry.name, family: familyOf(entry.name), size },
     ...{ top1: rounded(100 * top1, 2), pictures: dataset.length, macs: macsOf(graph), parameters },
     net,
     run: () => net.run({ image }),
