@@ -132,7 +132,7 @@ async function startInTurns(browser, url, runtimes, runs, log) {
         `${url}${pathOf(runtime)}${runtime.query}`,
         round < 0 && (runtime.visit === 'again' || stored),
       );
-      if (round >= 0 && stored && fetched.some((path) => path.startsWith('/model')))
+      if (round >= 0 && stored && fetched.some((path) => /\.(onnx|safetensors)$/.test(path)))
         throw new Error(`${titleOf(runtime)}: its model was fetched and not in Cache Storage`);
       const kind = runtime.precision === 'int8' ? 'int8' : 'float';
       wanted[kind] ??= logits;
