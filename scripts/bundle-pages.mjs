@@ -1,15 +1,16 @@
-// What pages load, as files that stand for themselves: web.js, and model-worker.js, in which it runs models. Both load worker.js (a helper
-// thread) and ../kernels/build/*.wasm by their places relative to them.
+// What pages load, as files that stand for themselves: web.js, model-worker.js, in which it runs models, and web-train.js, which trains them. All load
+// worker.js (a helper thread) and ../kernels/build/*.wasm by their places relative to them.
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Writes web.js and model-worker.js into a folder. */
+/** Writes them into a folder. */
 export function bundleForPages(outdir) {
   buildSync({
-    entryPoints: { web: join(root, 'src/web.ts'), 'model-worker': join(root, 'src/web/model-worker.ts') },
+    entryPoints: ['src/web.ts', 'src/web-train.ts', 'src/web/model-worker.ts'].map((path) => join(root, path)),
+    entryNames: '[name]',
     outdir,
     bundle: true,
     minify: true,
