@@ -90,23 +90,14 @@ async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<C
   const fill = async (fresh: FreshMemory) => {
     const sum = new Checksum().addText(header.text);
     const scratch = program.address + imageBytes(program);
-    const words = new Int32Array(fresh.memory.buffer, program.address, program.wordCount);
-    let wrong: unknown;
     await readRegions(header, source, options, fresh.memory, (at, bytes, wide) => {
       addTo(sum, fresh, at, bytes, scratch);
       if (wide !== undefined) fresh.kernels.widen(at, wide, bytes / 2);
-      if (at !== program.address) return;
-      // While the rest is on its way.
-      try {
-        checkProgram(program, words);
-      } catch (error) {
-        wrong = error;
-      }
     });
     if (sum.digest() !== header.checksum) {
       throw new GhostkitError('this compiled model is damaged: it does not have its checksum; get it again');
     }
-    if (wrong) throw wrong;
+    checkProgram(program, new Int32Array(fresh.memory.buffer, program.address, program.wordCount));
   };
   const count = Math.min(usableThreads(threads), program.threads);
   const executor = await Executor.create(program, fill, { threads: count, relaxed });

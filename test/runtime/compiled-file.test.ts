@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { widenFloat16 } from '../../src/formats/half.js';
 import { readSafetensors, readSafetensorsHeader, writeSafetensors } from '../../src/formats/safetensors.js';
+import { input as graphInput } from '../../src/graph/leaves.js';
 import { assignNamedWeights } from '../../src/models/named-weights.js';
 import { createModel } from '../../src/models/registry.js';
-import { compile, compileToBytes } from '../../src/nn/compile.js';
+import { compile, compileGraphToBytes, compileToBytes } from '../../src/nn/compile.js';
+import * as ops from '../../src/ops/index.js';
 import { loadCompiled } from '../../src/runtime/compiled-file.js';
 import { Checksum, encodeCompiled, PROGRAM_KEY } from '../../src/runtime/compiled-format.js';
 import type { Kernels } from '../../src/runtime/executor.js';
@@ -83,6 +85,14 @@ describe('a compiled file', () => {
     const first = (name: string) => Number((tensors.get(name) as Tensor).data[0]);
     expect([first('weights.0'), first('weights.1'), first('weights.2')]).toEqual([1, 1, 70000]);
     expect(first('weights.3')).toBeCloseTo(0.1, 4);
+  });
+
+  it('may have a program that arrives in more than one piece', async () => {
+    const x = graphInput('x', [1, 4]);
+    let y = ops.tanh(x);
+    for (let i = 0; i < 8000; i++) y = ops.tanh(y);
+    const net = await loadCompiled(compileGraphToBytes({ inputs: { x }, outputs: { y } }));
+    expect(net.profile({ x: new Float32Array(4) }).length).toBeGreaterThan(8000);
   });
 
   it('says what is wrong with a program that was changed', async () => {
