@@ -3,17 +3,17 @@
 
 /** Rows that are worked on together, and the fewest of them: more would not stay in the nearest cache, fewer would not be worth the parameters. */
 const MOST_ROWS: i32 = 128;
-const FEWEST_ROWS: i32 = 32;
-/** Floats of them, about. */
-const FLOATS: i32 = 4096;
+const FEWEST_ROWS: i32 = 24;
+/** Floats of all tensors, about. */
+const FLOATS: i32 = 6144;
 
 let seen: i32 = 0;
 
-/** How many rows of `channels` are worth reading ahead. */
+/** How many rows of `channels` to work on together in `tensors` tensors, those that are written among them. */
 // @ts-expect-error: decorator
 @inline
-export function rowsAhead(channels: i32): i32 {
-  return min(MOST_ROWS, max(FEWEST_ROWS, FLOATS / channels));
+export function rowsAhead(channels: i32, tensors: i32): i32 {
+  return min(MOST_ROWS, max(FEWEST_ROWS, FLOATS / (channels * tensors)));
 }
 
 /** Floats that are read ahead at a time, about, where it is from one tensor alone: the second cache has room for them beside what is worked on. */

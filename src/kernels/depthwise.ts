@@ -1,6 +1,8 @@
 import { arg } from './args';
 import { edge3s1, edge3s2, four3s1, four3s2, storeFour } from './depthwise-rows';
 import { edge5s1, edge5s2, four5s1, four5s2 } from './depthwise-rows-5';
+import { eight3s1, eight3s2, eightEdge3s1, eightEdge3s2 } from './depthwise-wide';
+import { eight5s1, eight5s2, eightEdge5s1, eightEdge5s2 } from './depthwise-wide-5';
 import { Activation } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
@@ -163,11 +165,11 @@ function fours(
   const strideY = <usize>arg(p, 3) << 2;
   const strideR = <usize>arg(p, 20) << 2;
   const line = <usize>kernelWidth << 4;
-  const w = <usize>arg(p, 18) + <usize>(from >> 2) * (<usize>arg(p, 10) * line + 16);
+  let w = <usize>arg(p, 18) + <usize>(from >> 2) * (<usize>arg(p, 10) * line + 16);
   const before = <usize>ky0 * line + 16;
   const after = <usize>(arg(p, 10) - ky1) * line;
   const at = <usize>from << 2;
-  const bytes = <usize>(to - from) << 2;
+  let bytes = <usize>(to - from) << 2;
   const low = least(p);
   const rows = ky1 - ky0;
   const skip = stepY - <usize>(3 * strideX + kernelWidth - 1) * pixel;
@@ -175,6 +177,18 @@ function fours(
   x += at + <usize>ky0 * stepY;
   y += at;
   r += at;
+  if (WIDE_SIMD && shape != 0 && bytes >= 32) {
+    // Whole pairs of vectors; what is left follows below.
+    const vector = <usize>arg(p, 10) * line + 16;
+    const pairs = bytes & ~31;
+    pairsOfFours(shape, x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, pairs, low, rows, count, left, right);
+    if (bytes == pairs) return;
+    bytes -= pairs;
+    x += pairs;
+    y += pairs;
+    r += pairs;
+    w += (pairs >> 4) * vector;
+  }
   if (left != 0 || right != 0) {
     if (shape == 7) edge3s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
     else if (shape == 8) edge3s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
@@ -189,6 +203,30 @@ function fours(
     else if (shape == 12) four5s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
     else fourAny(p, x, stepY, w, before, after, y, r, bytes, rows);
     x += <usize>(strideX << 2) * pixel;
+    y += strideY << 2;
+    r += strideR << 2;
+  }
+}
+
+/** The same for two vectors of channels at a time, `vector` bytes of weights apart, where `shape` tells the width of the kernel and its stride. */
+function pairsOfFours(
+  shape: i32, x: usize, pixel: usize, skip: usize, w: usize, vector: usize, before: usize, after: usize, y: usize, strideY: usize,
+  r: usize, strideR: usize, bytes: usize, low: f32, rows: i32, count: i32, left: i32, right: i32,
+): void {
+  if (left != 0 || right != 0) {
+    if (shape == 7) eightEdge3s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    else if (shape == 8) eightEdge3s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    else if (shape == 11) eightEdge5s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    else eightEdge5s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    return;
+  }
+  const step = (<usize>(shape & 1) == 0 ? pixel << 3 : pixel << 2);
+  for (; count > 0; count--) {
+    if (shape == 7) eight3s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
+    else if (shape == 8) eight3s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
+    else if (shape == 11) eight5s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
+    else eight5s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
+    x += step;
     y += strideY << 2;
     r += strideR << 2;
   }

@@ -6,6 +6,8 @@ import { activate, madd, storeLanes } from './vector';
 
 /** Rows that are passed over for every four channels: they stay in the cache. */
 const BLOCK: i32 = 64;
+/** So few channels that rows, one behind the other, are read like one long one where only a part of each is wanted. */
+const FEW: i32 = 16;
 
 /**
  * `activation(x * scale + shift)` by channel.
@@ -28,13 +30,48 @@ function affineRows(p: usize, row: i32, count: i32): void {
   const channels = arg(p, 5);
   let c = 0;
   if (arg(p, 8) <= Activation.Relu) {
-    for (; c + 8 <= channels; c += 8) affinePair(p, row, count, c);
+    if (channels > FEW) affineEights(p, row, count);
+    else for (; c + 8 <= channels; c += 8) affineEight(p, row, count, c);
+    c = channels & ~7;
   }
   for (; c < channels; c += 4) affineBlock(p, row, count, c);
 }
 
+/** Whole eights of channels of a block of rows, with no activation behind or a ReLU: rows as they lie in memory, two at a time. */
+function affineEights(p: usize, row: i32, count: i32): void {
+  const strideX = <usize>arg(p, 1) << 2;
+  const strideY = <usize>arg(p, 3) << 2;
+  const bytes = <usize>(arg(p, 5) & ~7) << 2;
+  const scales = <usize>arg(p, 6);
+  const shift = <usize>arg(p, 7) - scales;
+  const low = f32x4.splat(arg(p, 8) == Activation.Relu ? 0 : -Infinity);
+  let x = <usize>arg(p, 0) + <usize>row * strideX;
+  let y = <usize>arg(p, 2) + <usize>row * strideY;
+  for (; count > 0; count -= 2, x += strideX << 1, y += strideY << 1) {
+    // The last of an odd number takes the place of the second as well.
+    const nextX = count > 1 ? strideX : 0;
+    const nextY = count > 1 ? strideY : 0;
+    let q = x;
+    let to = y;
+    for (let s = scales, stop = scales + bytes; s < stop; s += 32, q += 32, to += 32) {
+      const scale0 = v128.load(s);
+      const scale1 = v128.load(s, 16);
+      const shift0 = v128.load(s + shift);
+      const shift1 = v128.load(s + shift, 16);
+      const v0 = v128.load(q);
+      const v1 = v128.load(q, 16);
+      const w0 = v128.load(q + nextX);
+      const w1 = v128.load(q + nextX, 16);
+      v128.store(to, f32x4.pmax(madd(v0, scale0, shift0), low));
+      v128.store(to, f32x4.pmax(madd(v1, scale1, shift1), low), 16);
+      v128.store(to + nextY, f32x4.pmax(madd(w0, scale0, shift0), low));
+      v128.store(to + nextY, f32x4.pmax(madd(w1, scale1, shift1), low), 16);
+    }
+  }
+}
+
 /** Eight channels of a block of rows, with no activation behind or a ReLU. */
-function affinePair(p: usize, row: i32, count: i32, c: i32): void {
+function affineEight(p: usize, row: i32, count: i32, c: i32): void {
   const at = <usize>c << 2;
   const strideX = <usize>arg(p, 1) << 2;
   const strideY = <usize>arg(p, 3) << 2;
@@ -45,19 +82,11 @@ function affinePair(p: usize, row: i32, count: i32, c: i32): void {
   const low = f32x4.splat(arg(p, 8) == Activation.Relu ? 0 : -Infinity);
   let x = <usize>arg(p, 0) + <usize>row * strideX + at;
   let y = <usize>arg(p, 2) + <usize>row * strideY + at;
-  for (; count > 1; count -= 2) {
-    v128.store(y, f32x4.pmax(madd(v128.load(x), scale0, shift0), low));
-    v128.store(y, f32x4.pmax(madd(v128.load(x, 16), scale1, shift1), low), 16);
-    x += strideX;
-    y += strideY;
-    v128.store(y, f32x4.pmax(madd(v128.load(x), scale0, shift0), low));
-    v128.store(y, f32x4.pmax(madd(v128.load(x, 16), scale1, shift1), low), 16);
-    x += strideX;
-    y += strideY;
-  }
-  if (count > 0) {
-    v128.store(y, f32x4.pmax(madd(v128.load(x), scale0, shift0), low));
-    v128.store(y, f32x4.pmax(madd(v128.load(x, 16), scale1, shift1), low), 16);
+  for (; count > 0; count--, x += strideX, y += strideY) {
+    const v0 = v128.load(x);
+    const v1 = v128.load(x, 16);
+    v128.store(y, f32x4.pmax(madd(v0, scale0, shift0), low));
+    v128.store(y, f32x4.pmax(madd(v1, scale1, shift1), low), 16);
   }
 }
 
@@ -177,15 +206,25 @@ function binaryRow(
   }
 }
 
-/** Sums or products of neighbours, in whole vectors; returns how many. */
+/** Sums or products of neighbours, in whole pairs of vectors; returns how many. */
 function denseRow(a: usize, b: usize, y: usize, count: i32, operator: i32, activation: i32): i32 {
-  const whole = count & ~3;
+  const whole = count & ~7;
   const low = f32x4.splat(activation == Activation.Relu ? 0 : -Infinity);
   const end = y + (<usize>whole << 2);
   if (operator == BinaryOperator.Add) {
-    for (; y < end; a += 16, b += 16, y += 16) v128.store(y, f32x4.pmax(f32x4.add(v128.load(a), v128.load(b)), low));
+    for (; y < end; a += 32, b += 32, y += 32) {
+      const c0 = f32x4.add(v128.load(a), v128.load(b));
+      const c1 = f32x4.add(v128.load(a, 16), v128.load(b, 16));
+      v128.store(y, f32x4.pmax(c0, low));
+      v128.store(y, f32x4.pmax(c1, low), 16);
+    }
   } else {
-    for (; y < end; a += 16, b += 16, y += 16) v128.store(y, f32x4.pmax(f32x4.mul(v128.load(a), v128.load(b)), low));
+    for (; y < end; a += 32, b += 32, y += 32) {
+      const c0 = f32x4.mul(v128.load(a), v128.load(b));
+      const c1 = f32x4.mul(v128.load(a, 16), v128.load(b, 16));
+      v128.store(y, f32x4.pmax(c0, low));
+      v128.store(y, f32x4.pmax(c1, low), 16);
+    }
   }
   return whole;
 }

@@ -1,8 +1,9 @@
 import { madd } from './vector';
 
 // Tiles for vectors of 256 bits, which V8 makes of two adjacent ones of 128 (--experimental-wasm-revectorize): it starts from stores that lie side by
-// side and goes up to what was loaded side by side. The 24 sums here are then 12, which with two weights and an input fit into the registers; as
-// vectors of 128 bits they do not.
+// side and goes up to what was loaded side by side. The two have to have one address and offsets that differ by 16, with no load between the stores and
+// no store between the loads; an address that is a constant does not count. The 24 sums here are then 12, which with two weights and an input
+// fit into the registers; as vectors of 128 bits they do not.
 
 /**
  * 6 rows by two panels of 8, `stride` bytes apart. The second panel's sums start from what stands `second` bytes behind `from`, and end `apart` bytes

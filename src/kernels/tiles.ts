@@ -254,13 +254,17 @@ export function finish(
   if (width == 8) {
     if (r == 0) {
       for (; rows > 0; rows--, sums += 32, y += strideY) {
-        v128.store(y, f32x4.pmax(v128.load(sums), low));
-        v128.store(y, f32x4.pmax(v128.load(sums, 16), low), 16);
+        const c0 = v128.load(sums);
+        const c1 = v128.load(sums, 16);
+        v128.store(y, f32x4.pmax(c0, low));
+        v128.store(y, f32x4.pmax(c1, low), 16);
       }
     } else {
       for (; rows > 0; rows--, sums += 32, y += strideY, r += strideR) {
-        v128.store(y, f32x4.pmax(f32x4.add(v128.load(sums), v128.load(r)), low));
-        v128.store(y, f32x4.pmax(f32x4.add(v128.load(sums, 16), v128.load(r, 16)), low), 16);
+        const c0 = f32x4.add(v128.load(sums), v128.load(r));
+        const c1 = f32x4.add(v128.load(sums, 16), v128.load(r, 16));
+        v128.store(y, f32x4.pmax(c0, low));
+        v128.store(y, f32x4.pmax(c1, low), 16);
       }
     }
   } else {

@@ -206,13 +206,27 @@ export function convWeightGradientEnd(p: usize, tid: i32, threads: i32): void {
   for (let o = first(outputs, 1, tid, threads); o < end; o++) {
     for (let tap = 0; tap < taps; tap++) {
       const y = <usize>arg(p, 5) + <usize>((o * taps + tap) * channels * 4);
-      for (let c = 0; c < channels; c += 4) {
-        const tile = (o / OUTPUTS) * taps + tap;
-        let from = <usize>arg(p, 0) + <usize>(tile * panels + (c >> 3)) * TILE_BYTES + <usize>((o % OUTPUTS) * 32 + (c & 4) * 4);
-        let sum = v128.load(from);
+      const tile = (o / OUTPUTS) * taps + tap;
+      let from = <usize>arg(p, 0) + <usize>(tile * panels) * TILE_BYTES + <usize>((o % OUTPUTS) * 32);
+      let c = 0;
+      for (; c + 8 <= channels; c += 8, from += TILE_BYTES) {
+        let q = from;
+        let sum0 = v128.load(q);
+        let sum1 = v128.load(q, 16);
         for (let chunk = 1; chunk < arg(p, 1); chunk++) {
-          from += step;
-          sum = f32x4.add(sum, v128.load(from));
+          q += step;
+          sum0 = f32x4.add(sum0, v128.load(q));
+          sum1 = f32x4.add(sum1, v128.load(q, 16));
+        }
+        v128.store(y + (<usize>c << 2), sum0);
+        v128.store(y + (<usize>c << 2), sum1, 16);
+      }
+      for (; c < channels; c += 4, from += 16) {
+        let q = from;
+        let sum = v128.load(q);
+        for (let chunk = 1; chunk < arg(p, 1); chunk++) {
+          q += step;
+          sum = f32x4.add(sum, v128.load(q));
         }
         storeLanes(y + (<usize>c << 2), sum, channels - c);
       }

@@ -111,7 +111,21 @@ function pixels(
 
 function oneTap(p: usize, g: usize, pixel: usize, w: usize, y: usize, stepY: usize, r: usize, stepR: usize, count: i32): void {
   const next = vectorBytes(p);
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+  let lanes = arg(p, 7);
+  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
+    const k = v128.load(w);
+    const l = v128.load(w + next);
+    let q = g;
+    let to = y;
+    let plus = r;
+    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
+      const c = madd(v128.load(q), k, v128.load(plus));
+      const d = madd(v128.load(q, 16), l, v128.load(plus, 16));
+      v128.store(to, c);
+      v128.store(to, d, 16);
+    }
+  }
+  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
     const k = v128.load(w);
     let q = g;
     let to = y;
@@ -126,7 +140,24 @@ function twoTaps(
   p: usize, g: usize, pixel: usize, before: usize, w: usize, nextTap: usize, y: usize, stepY: usize, r: usize, stepR: usize, count: i32,
 ): void {
   const next = vectorBytes(p);
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+  let lanes = arg(p, 7);
+  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
+    const k0 = v128.load(w);
+    const l0 = v128.load(w + next);
+    const k1 = v128.load(w + nextTap);
+    const l1 = v128.load(w + nextTap + next);
+    let q = g;
+    let to = y;
+    let plus = r;
+    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
+      const last = q - before;
+      const c = madd(v128.load(last), k1, madd(v128.load(q), k0, v128.load(plus)));
+      const d = madd(v128.load(last, 16), l1, madd(v128.load(q, 16), l0, v128.load(plus, 16)));
+      v128.store(to, c);
+      v128.store(to, d, 16);
+    }
+  }
+  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
     const k0 = v128.load(w);
     const k1 = v128.load(w + nextTap);
     let q = g;
@@ -144,7 +175,33 @@ function fourTaps(
   stepR: usize, count: i32,
 ): void {
   const next = vectorBytes(p);
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+  let lanes = arg(p, 7);
+  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
+    const other = w + next;
+    const k00 = v128.load(w);
+    const l00 = v128.load(other);
+    const k01 = v128.load(w + nextTapX);
+    const l01 = v128.load(other + nextTapX);
+    const k10 = v128.load(w + nextTapY);
+    const l10 = v128.load(other + nextTapY);
+    const k11 = v128.load(w + nextTapY + nextTapX);
+    const l11 = v128.load(other + nextTapY + nextTapX);
+    let q0 = g;
+    let q1 = g - line;
+    let to = y;
+    let plus = r;
+    for (let i = count; i > 0; i--, q0 += pixel, q1 += pixel, to += stepY, plus += stepR) {
+      const p0 = q0 - pixel;
+      const p1 = q1 - pixel;
+      let c = madd(v128.load(p0), k01, madd(v128.load(q0), k00, v128.load(plus)));
+      let d = madd(v128.load(p0, 16), l01, madd(v128.load(q0, 16), l00, v128.load(plus, 16)));
+      c = madd(v128.load(p1), k11, madd(v128.load(q1), k10, c));
+      d = madd(v128.load(p1, 16), l11, madd(v128.load(q1, 16), l10, d));
+      v128.store(to, c);
+      v128.store(to, d, 16);
+    }
+  }
+  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
     const k00 = v128.load(w);
     const k01 = v128.load(w + nextTapX);
     const k10 = v128.load(w + nextTapY);
@@ -185,7 +242,56 @@ function four(
   stepY: usize, r: usize, stepR: usize,
 ): void {
   const next = vectorBytes(p);
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
+  let lanes = arg(p, 7);
+  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
+    let q = r;
+    let c0 = v128.load(q);
+    let d0 = v128.load(q, 16);
+    q += stepR;
+    let c1 = v128.load(q);
+    let d1 = v128.load(q, 16);
+    q += stepR;
+    let c2 = v128.load(q);
+    let d2 = v128.load(q, 16);
+    q += stepR;
+    let c3 = v128.load(q);
+    let d3 = v128.load(q, 16);
+    let row = g;
+    let tapRow = w;
+    for (let i = countY; i > 0; i--, row -= line, tapRow += nextTapY) {
+      let at = row;
+      let tap = tapRow;
+      for (let j = countX; j > 0; j--, at -= pixel, tap += nextTapX) {
+        const k = v128.load(tap);
+        const l = v128.load(tap + next);
+        q = at;
+        c0 = madd(v128.load(q), k, c0);
+        d0 = madd(v128.load(q, 16), l, d0);
+        q += pixel;
+        c1 = madd(v128.load(q), k, c1);
+        d1 = madd(v128.load(q, 16), l, d1);
+        q += pixel;
+        c2 = madd(v128.load(q), k, c2);
+        d2 = madd(v128.load(q, 16), l, d2);
+        q += pixel;
+        c3 = madd(v128.load(q), k, c3);
+        d3 = madd(v128.load(q, 16), l, d3);
+      }
+    }
+    q = y;
+    v128.store(q, c0);
+    v128.store(q, d0, 16);
+    q += stepY;
+    v128.store(q, c1);
+    v128.store(q, d1, 16);
+    q += stepY;
+    v128.store(q, c2);
+    v128.store(q, d2, 16);
+    q += stepY;
+    v128.store(q, c3);
+    v128.store(q, d3, 16);
+  }
+  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
     let c0 = v128.load(r);
     let c1 = v128.load(r + stepR);
     let c2 = v128.load(r + (stepR << 1));

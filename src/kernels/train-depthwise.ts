@@ -1,5 +1,6 @@
 import { arg } from './args';
 import { first, last } from './share';
+import { pairOfAny, pairRow3, pairRow5, pairRows3 } from './train-depthwise-wide';
 import { madd } from './vector';
 
 // The gradient of depthwise weights: for every tap a sum over all pixels. A block of the input is copied with zeros around it, so that no
@@ -7,10 +8,10 @@ import { madd } from './vector';
 
 /** Vectors of four channels that are copied together, a cache line, and the bytes from one pixel of the copy to the next. */
 const GROUP: i32 = 4;
-const PIXEL: usize = 64;
+export const PIXEL: usize = 64;
 
 /**
- * The gradient of depthwise weights as partial sums `[chunk][channel / 4][tap][4]`; threads share chunks of output lines and groups of channels.
+ * The gradient of depthwise weights as partial sums `[chunk][channel / 4][tap][4]`, or `[tap][8]` for two vectors of them where vectors are wide; threads share chunks of output lines and groups of channels.
  * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 kH, 11 kW, 12 13 stride,
  * 14 15 padding top and left, 16 17 dilation, 18 partial sums, 19 chunks, 20 scratch, 21 its bytes per thread, 22 output lines of a
  * block, 23 images of a block, if it has whole ones.
@@ -55,7 +56,21 @@ function chunkOf(p: usize, line: i32, end: i32, from: i32, to: i32, scratch: usi
       copyPadded(p, x, pixel, to - from, top, rows, y, rowBytes);
     }
     let y = sums;
-    for (let v = from; v < to; v++, y += <usize>taps << 4) {
+    let v = from;
+    if (WIDE_SIMD) {
+      for (; v + 2 <= to; v += 2, y += <usize>taps << 5) {
+        const x = scratch + (<usize>(v - from) << 4);
+        const g = <usize>arg(p, 2) + (<usize>v << 4) + <usize>(line * arg(p, 9)) * (<usize>arg(p, 3) << 2);
+        const skip = <usize>(rows - lines * arg(p, 12)) * rowBytes;
+        if (square == 3) {
+          pairRows3(p, x, rowBytes, skip, g, images, lines, y);
+          pairRow3(p, x + (rowBytes << 1), rowBytes, skip, g, images, lines, y + 192);
+        } else if (square == 5) {
+          for (let ky = 0; ky < 5; ky++) pairRow5(p, x + <usize>ky * rowBytes, rowBytes, skip, g, images, lines, y + <usize>(ky * 160));
+        } else pairOfAny(p, x, rowBytes, skip, g, images, lines, y);
+      }
+    }
+    for (; v < to; v++, y += <usize>taps << 4) {
       const x = scratch + (<usize>(v - from) << 4);
       const g = <usize>arg(p, 2) + (<usize>v << 4) + <usize>(line * arg(p, 9)) * (<usize>arg(p, 3) << 2);
       const skip = <usize>(rows - lines * arg(p, 12)) * rowBytes;
@@ -254,10 +269,16 @@ export function depthwiseWeightGradientEnd(p: usize, tid: i32, threads: i32): vo
   if (tid != 0) return;
   const channels = arg(p, 2);
   const taps = arg(p, 3);
-  const step = <usize>(((channels + 3) >> 2) * taps) << 4;
+  const vectors = (channels + 3) >> 2;
+  const step = <usize>(vectors * taps) << 4;
   for (let c = 0; c < channels; c++) {
+    const vector = c >> 2;
+    // Where sums are made of two vectors at a time, those of a tap lie side by side.
+    const paired = WIDE_SIMD && (vector | 1) < vectors;
+    const first = paired ? (vector & ~1) * taps * 16 + (c & 7) * 4 : vector * taps * 16 + (c & 3) * 4;
+    const next = paired ? 32 : 16;
     for (let tap = 0; tap < taps; tap++) {
-      let from = <usize>arg(p, 0) + <usize>(((c >> 2) * taps + tap) * 16 + (c & 3) * 4);
+      let from = <usize>arg(p, 0) + <usize>(first + tap * next);
       let sum: f32 = 0;
       for (let chunk = 0; chunk < arg(p, 1); chunk++, from += step) sum += load<f32>(from);
       store<f32>(<usize>arg(p, 4) + <usize>((c * taps + tap) << 2), sum);

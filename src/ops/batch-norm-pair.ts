@@ -4,7 +4,7 @@ import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { activate } from './activation.js';
 import { chunksOf } from './batch-blocks.js';
-import { type BatchNormTrainAttrs, eachChannel, paddedChannels, rowOf } from './batch-norm-train.js';
+import { type BatchNormTrainAttrs, eachChannel, paddedChannels, rowOf, SUMS_SCRATCH } from './batch-norm-train.js';
 import { batchPart } from './batch-part.js';
 
 // The sum of two batch norms in training and what follows it: the end of a RepGhost module and of a strided block, and most of the memory that
@@ -87,6 +87,7 @@ const batchNormPairSumsOp = defineOperator<BatchNormTrainAttrs>({
     to.emit(Opcode.BatchNormPairSums, [
       ...[a, a.stride, b, b.stride, grad, grad.stride, rows, a.channels, size],
       ...[statisticsA, affineA, statisticsB, affineB, relu(value.attrs), partial, padded, perBlock, count],
+      ...[to.scratch(SUMS_SCRATCH), 4 * SUMS_SCRATCH],
     ]);
     to.emit(Opcode.SumChunks, [partial, count, 3, a.channels, padded, to.view(value)]);
   },

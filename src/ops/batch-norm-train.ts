@@ -11,6 +11,9 @@ import { slice } from './slice.js';
 // Batch normalisation with the batch's own statistics (Ioffe and Szegedy, 2015), and its gradient. Statistics are a value of their own,
 // `[2, C]`: the means and the biased variances, so that the running ones can be updated from them.
 
+/** Floats of working memory that each thread has for sums over the batch (kernels/train-norm.ts), two lines of the cache. */
+export const SUMS_SCRATCH = 32;
+
 /** Channels of partial sums: whole vectors, two at a time. */
 export const paddedChannels = (channels: number) => Math.ceil(channels / 8) * 8;
 
@@ -50,7 +53,10 @@ export const batchStatisticsOp = defineOperator<Record<string, never>>({
     const { rows, size, perBlock, count } = chunksOf(value.inputs[0].shape[0], x.rows);
     const padded = paddedChannels(x.channels);
     const partial = { buffer: to.temporary(count * 6 * padded), offset: 0 };
-    to.emit(Opcode.BatchMoments, [x, x.stride, rows, x.channels, size, perBlock, count, partial, padded]);
+    to.emit(Opcode.BatchMoments, [
+      ...[x, x.stride, rows, x.channels, size, perBlock, count, partial, padded],
+      ...[to.scratch(SUMS_SCRATCH), 4 * SUMS_SCRATCH],
+    ]);
     to.emit(Opcode.BatchMomentsEnd, [partial, padded, rows, size, perBlock, count, x.channels, y]);
   },
 });
@@ -159,7 +165,7 @@ const batchNormSumsOp = defineOperator<BatchNormTrainAttrs>({
     to.emit(Opcode.BatchNormSums, [
       ...[x, x.stride, grad, grad.stride, rows, x.channels, size, statistics, affine],
       value.attrs.activation === 'relu' ? 1 : 0,
-      ...[partial, padded, perBlock, count],
+      ...[partial, padded, perBlock, count, to.scratch(SUMS_SCRATCH), 4 * SUMS_SCRATCH],
     ]);
     to.emit(Opcode.SumChunks, [partial, count, 2, x.channels, padded, to.view(value)]);
   },

@@ -59,12 +59,13 @@ const convolution = (others: readonly (readonly [arg: number, floats: Floats])[]
   parts: (a) => [[0, source(a)], [2, result(a, 3), true], ...others.map(([arg, floats]) => [arg, floats(a)] as const)],
 });
 
-/** Sums over rows, chunk by chunk: where the rows of a block, its chunks and all chunks are told, what is summed, and the partial sums. */
+/** Sums over rows, chunk by chunk: where the rows of a block, its chunks and all chunks are told, what is summed, the partial sums, the scratch. */
 const chunkSums = (
   { rows, perBlock, chunks }: Readonly<Record<'rows' | 'perBlock' | 'chunks', number>>,
   reads: readonly number[],
   partial: number,
   floats: Floats,
+  scratch: number,
 ): Rule => ({
   blocks: (a) => a[chunks] / a[perBlock],
   counts: [chunks],
@@ -72,6 +73,7 @@ const chunkSums = (
     ...reads.map((i) => [i, (a[chunks] / a[perBlock]) * a[rows] * a[i + 1]] as const),
     [partial, a[chunks] * floats(a), true],
   ],
+  scratch: [scratch, scratch + 1],
 });
 
 /** Rules for a batch of `images`. */
@@ -150,9 +152,9 @@ export function batchRules(images: number): Partial<Record<Opcode, Rule>> {
     },
     [Opcode.Affine]: rowKernel(4, [0], [2]),
     [Opcode.BatchNormPair]: rowKernel(6, [0, 2], [4]),
-    [Opcode.BatchMoments]: chunkSums({ rows: 2, perBlock: 5, chunks: 6 }, [0], 7, (a) => 6 * a[8]),
-    [Opcode.BatchNormSums]: chunkSums({ rows: 4, perBlock: 12, chunks: 13 }, [0, 2], 10, (a) => 4 * a[11]),
-    [Opcode.BatchNormPairSums]: chunkSums({ rows: 6, perBlock: 16, chunks: 17 }, [0, 2, 4], 14, (a) => 6 * a[15]),
+    [Opcode.BatchMoments]: chunkSums({ rows: 2, perBlock: 5, chunks: 6 }, [0], 7, (a) => 6 * a[8], 9),
+    [Opcode.BatchNormSums]: chunkSums({ rows: 4, perBlock: 12, chunks: 13 }, [0, 2], 10, (a) => 4 * a[11], 14),
+    [Opcode.BatchNormPairSums]: chunkSums({ rows: 6, perBlock: 16, chunks: 17 }, [0, 2, 4], 14, (a) => 6 * a[15], 18),
     [Opcode.BatchNormInputGradient]: rowKernel(6, [0, 2], [4]),
     [Opcode.BatchNormPairInputGradient]: rowKernel(10, [0, 2, 4], [6, 8]),
   };

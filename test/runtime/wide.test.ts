@@ -24,10 +24,10 @@ await import('./kernels.test.js');
 await import('./training-kernels.test.js');
 
 /** What a network answers, and its parameters after steps, of the kernels of one kind. */
-async function resultsOf(kind: 'relaxed' | 'wide', steps: number): Promise<Record<string, Float32Array>> {
+async function resultsOf(name: string, kind: 'relaxed' | 'wide', steps: number): Promise<Record<string, Float32Array>> {
   standIn(kind);
   const shape = [5, 3, 40, 56];
-  const model = createModel('ghostnet_050', { classes: 13 }).initialize(3);
+  const model = createModel(name, { classes: 13 }).initialize(3);
   const options = { input: shape, optimizer: { name: 'sgd', momentum: 0.9 }, threads: 2 } as const;
   const step = await TrainingStep.create(model, options);
   const batch = { images: noise('x', shape), targets: new Float32Array(5 * 13).fill(1 / 13), learningRate: 0.1 };
@@ -38,9 +38,9 @@ async function resultsOf(kind: 'relaxed' | 'wide', steps: number): Promise<Recor
 }
 
 describe('the kernels for vectors of 256 bits', () => {
-  it('give the same bits as the others', async () => {
-    const wide = await resultsOf('wide', 3);
-    const relaxed = await resultsOf('relaxed', 3);
+  it.each(['ghostnet_050', 'repghostnet_050'])('give the same bits as the others: %s', async (name) => {
+    const wide = await resultsOf(name, 'wide', 3);
+    const relaxed = await resultsOf(name, 'relaxed', 3);
     standIn('wide');
     expect(wide.logits.every(Number.isFinite)).toBe(true);
     expect(wide).toEqual(relaxed);
