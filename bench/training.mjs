@@ -7,6 +7,7 @@ import { namedInput } from '../dist/models/named-weights.js';
 import { createModel, findModel } from '../dist/models/registry.js';
 import { python, startChild, torchVersion } from './lib/children.mjs';
 import { machine, median, rounded, sleep } from './lib/measure.mjs';
+import { newestNode } from './lib/newest-node.mjs';
 import { filtered, positive, UsageError } from './lib/options.mjs';
 
 export const summary = 'a full training step, beside PyTorch (eager)';
@@ -22,6 +23,12 @@ export const options = {
   threads: { type: 'string', hint: 'N', default: '2', description: 'threads; PyTorch may also choose its own number' },
   batch: { type: 'string', hint: 'N', default: '32', description: 'pictures in a step' },
   size: { type: 'string', hint: 'N', default: '128', description: 'height and width of the pictures' },
+  nodes: {
+    type: 'string',
+    hint: 'A,B',
+    default: 'own,newest',
+    description: 'in what ghostkit runs: own is the Node that runs the bench, newest the one of bench/node',
+  },
   rounds: { type: 'string', hint: 'N', default: '12', description: 'turns that each process has' },
 };
 
@@ -49,7 +56,9 @@ export async function run(values, log) {
     log(`pytorch is left out: ${python} has no torch (GHOSTKIT_PYTHON names another Python)`);
   }
   log('a step: forward, cross-entropy, backward, update (SGD, Nesterov), statistics; no dropout, no averaging');
+  const nodes = asked.includes('ghostkit') ? await nodesOf(values.nodes, log) : [];
   log("ghostkit's kernels are wide, with vectors of 256 bits, in Node 24 to 26 on x64 with AVX2");
+  log("a row is the faster of ghostkit's Nodes, and of PyTorch's memory layouts and numbers of threads");
   log('peakMemoryMB: the whole process at its largest, runtime, compiler and all');
   const rows = [];
   const folder = await mkdtemp(join(tmpdir(), 'ghostkit-training-'));
@@ -57,7 +66,7 @@ export async function run(values, log) {
     for (const name of names) {
       const scene = join(folder, `${name}.safetensors`);
       await writeFile(scene, sceneOf(name, settings));
-      const commands = commandsFor(scene, settings, { ghostkit: asked.includes('ghostkit'), torch });
+      const commands = commandsFor(scene, settings, { nodes, torch });
       rows.push(...(await measure(name, commands, settings, log)));
     }
   } finally {
@@ -80,11 +89,19 @@ function sceneOf(name, { batch, size }) {
   });
 }
 
-/** The processes that take part: of PyTorch one for each memory layout, with the threads asked for and with its own number. */
-function commandsFor(scene, { threads }, { ghostkit, torch }) {
-  const commands = ghostkit
-    ? [{ runtime: 'ghostkit', command: [process.execPath, [here('child.mjs'), scene, `${threads}`]] }]
-    : [];
+async function nodesOf(list, log) {
+  const wanted = list.split(',');
+  const unknown = wanted.find((name) => name !== 'own' && name !== 'newest');
+  if (unknown !== undefined) throw new UsageError(`--nodes: own or newest, got ${unknown}`);
+  const newest = wanted.includes('newest') ? await newestNode(log) : undefined;
+  // Where there is no newer one, it is the newest itself.
+  return [...(wanted.includes('own') || !newest ? [process.execPath] : []), ...(newest ? [newest] : [])];
+}
+
+/** The processes that take part: of ghostkit one for each Node, of PyTorch one for each memory layout, with the threads asked for and with its own number. */
+function commandsFor(scene, { threads }, { nodes, torch }) {
+  const child = [here('child.mjs'), scene, `${threads}`];
+  const commands = nodes.map((node) => ({ runtime: 'ghostkit', command: [node, child] }));
   for (const layout of torch ? ['contiguous', 'channels_last'] : []) {
     for (const own of [false, true]) {
       const args = [here('networks.py'), scene, '--layout', layout, ...(own ? [] : ['--threads', `${threads}`])];
@@ -131,8 +148,8 @@ async function measure(name, commands, settings, log) {
     version: ready.version,
     machine,
   }));
-  for (const { runtime, layout, threads: used, imagesPerSecond } of variants) {
-    log(`  ${runtime}/${used}${layout ? ` ${layout}` : ''}: ${imagesPerSecond} pictures/s`);
+  for (const { runtime, layout, version, threads: used, imagesPerSecond } of variants) {
+    log(`  ${runtime}/${used} ${layout ?? `in Node ${version}`}: ${imagesPerSecond} pictures/s`);
   }
   return RUNTIMES.flatMap((runtime) => {
     const best = variants

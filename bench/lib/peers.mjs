@@ -2,10 +2,12 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-const folder = new URL('../peers/', import.meta.url);
-
 /** Installs the runtimes that ghostkit is measured against, unless the pinned versions are there. */
-export async function ensurePeers(log) {
+export const ensurePeers = (log) => ensureInstalled('peers', 'the other runtimes', log);
+
+/** Installs what a folder of bench/ names in its package.json, unless the pinned versions are there. */
+export async function ensureInstalled(name, what, log) {
+  const folder = new URL(`../${name}/`, import.meta.url);
   const { dependencies } = await readJson(new URL('package.json', folder));
   const there = await Promise.all(
     Object.entries(dependencies).map(async ([name, version]) => {
@@ -14,14 +16,14 @@ export async function ensurePeers(log) {
     }),
   );
   if (there.every(Boolean)) return;
-  log('installing the other runtimes into bench/peers (once) ...');
+  log(`installing ${what} into bench/${name} (once) ...`);
   // No scripts: onnxruntime-node's would fetch CUDA libraries.
-  await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  await npm(folder, ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
 const readJson = async (url) => JSON.parse(await readFile(url, 'utf8'));
 
-function npm(args) {
+function npm(folder, args) {
   return new Promise((resolve, reject) => {
     // On Windows npm is a script, which only a shell can start. All output goes to stderr: stdout is for the rows.
     const child = spawn('npm', args, {
@@ -32,7 +34,7 @@ function npm(args) {
     child.on('error', reject);
     child.on('exit', (code) => {
       if (code === 0) resolve();
-      else reject(new Error(`npm ${args[0]} in bench/peers ended with ${code}`));
+      else reject(new Error(`npm ${args[0]} in ${fileURLToPath(folder)} ended with ${code}`));
     });
   });
 }

@@ -48,12 +48,13 @@ describe('npm run bench', () => {
 
   it('measures training steps', () => {
     const small = ['--models', 'repghostnet_050', '--size', '32', '--batch', '2', '--rounds', '1'];
-    const { status, stdout } = bench('training', ...small, '--filter', 'ghostkit', '--json');
+    const { status, stdout } = bench('training', ...small, '--nodes', 'own', '--filter', 'ghostkit', '--json');
     expect(status).toBe(0);
     const [row] = JSON.parse(stdout).rows;
     expect(row).toMatchObject({ model: 'repghostnet_050', runtime: 'ghostkit', threads: 2, steps: 3 });
     expect(row.imagesPerSecond).toBeGreaterThan(0);
     expect(row.peakMemoryMB).toBeGreaterThan(10);
+    expect(bench('training', '--nodes', 'old').stderr).toBe('bench: --nodes: own or newest, got old\n');
     expect(bench('training', '--models', 'mobilenetv3_small_100').stderr).toMatch(/only the Ghost family is written/);
   });
 
