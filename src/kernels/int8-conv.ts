@@ -1,11 +1,12 @@
 import { arg } from './args';
-import { dotsToTrust, FUSED, NO_DOTS } from './int8-check';
-import { Fused, Halves } from './int8-dot';
+import { dotsToTrust, FUSED, NO_DOTS, prefersWords } from './int8-check';
+import { Fused, Halves, Words } from './int8-dot';
 import { ENDS, storeEnds } from './int8-ends';
 import { finishBytes, finishFloats } from './int8-finish';
 import { pairs1x8, pairs4x4 } from './int8-pairs';
 import { bytes4x8, bytes6x8, dots1x32, dots1x8, dots4x8, dots6x8 } from './int8-tiles';
 import { gatherWindows } from './int8-windows';
+import { wordBytes4x8, words4x8 } from './int8-words';
 import { first, last } from './share';
 
 // Convolution of int8 activations as a matrix product: pointwise ones read their rows where they are, others copy the windows of a block of
@@ -15,7 +16,8 @@ import { first, last } from './share';
 //
 // Arguments (4 bytes each): 0 x, 1 its row stride, 2 y, 3 its row stride (in its elements), 4 N, 5 H, 6 W, 7 C, a multiple of 4, 8 OH, 9 OW, 10 O,
 // 11 kH, 12 kW, 13 14 stride, 15 16 padding top and left, 17 18 dilation, 19 weights, 20 biases (i32), 21 multipliers (f32), both for whole panels,
-// 22 scratch, 23 its bytes for each thread, 24 what stands outside of the image, 25 whether y is float, 26 activation of a float y,
+// 22 scratch, 23 its bytes for each thread, 24 what stands outside of the image, 25 whether y is float, 26 activation of a float y, or of
+// bytes whether their sums may be made of words (int8-words.ts),
 // 27 output channels that may be written, 28 least and 29 most of an int8 y, 30 zero point of y (f32), 31 residual or 0, 32 its row stride,
 // 33 its multiplier (f32).
 
@@ -98,23 +100,26 @@ function block(
 ): void {
   const length = dots != NO_DOTS ? <usize>bytes : <usize>bytes << 1;
   const panelBytes = <usize>bytes << 3;
+  const words = prefersWords() && arg(p, 25) == 0 && arg(p, 26) == 1;
   for (; panel < panelEnd; panel++) {
     const weights = <usize>arg(p, 19) + <usize>panel * panelBytes;
     const bias = <usize>arg(p, 20) + (<usize>panel << 5);
     if (ASC_FEATURE_RELAXED_SIMD && dots != NO_DOTS && count >= 6 && isPlain(p, panel)) {
-      if (dots == FUSED) wholePanel<Fused>(p, a, stride, length, weights, bias, sums + SUMS, row, count, panel);
+      if (words) wholePanel<Words>(p, a, stride, length, weights, bias, sums + SUMS, row, count, panel);
+      else if (dots == FUSED) wholePanel<Fused>(p, a, stride, length, weights, bias, sums + SUMS, row, count, panel);
       else wholePanel<Halves>(p, a, stride, length, weights, bias, sums + SUMS, row, count, panel);
       continue;
     }
     for (let i = 0; i < count; ) {
       const left = count - i;
-      const height = dots == FUSED && left > 4 && count >= 6 ? 6 : 4;
+      const height = dots == FUSED && !words && left > 4 && count >= 6 ? 6 : 4;
       // The last tile goes back to rows that are done already rather than past the end.
       i = min(i, count - height);
       const from = a + <usize>i * stride;
       const to = sums + (<usize>i << 5);
       if (ASC_FEATURE_RELAXED_SIMD && dots != NO_DOTS) {
-        if (height == 6) dots6x8<Fused>(from, stride, length, weights, bias, to);
+        if (words) words4x8(from, stride, length, weights, bias, to);
+        else if (height == 6) dots6x8<Fused>(from, stride, length, weights, bias, to);
         else if (dots == FUSED) dots4x8<Fused>(from, stride, length, weights, bias, to);
         else dots4x8<Halves>(from, stride, length, weights, bias, to);
       } else {
@@ -158,7 +163,9 @@ function wholePanel<T>(
   }
   for (; i < count; i += 4) {
     i = min(i, count - 4);
-    bytes4x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+    if (sizeof<T>() == sizeof<Words>()) {
+      wordBytes4x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+    } else bytes4x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
   }
 }
 

@@ -1,8 +1,8 @@
 import { arg } from './args';
-import { trustsFused } from './int8-check';
+import { prefersWords, trustsFused } from './int8-check';
 import { CONSTANTS, endTiles } from './int8-depthwise-end';
 import { sums3, sums3s2, sums5, sums5s2, TILE } from './int8-depthwise-sums';
-import { Fused, Halves } from './int8-dot';
+import { Fused, Halves, Words } from './int8-dot';
 
 // Depthwise convolution by the relaxed dot product, for 3x3 and 5x5 kernels with a horizontal stride of 1 or 2: four taps of a kernel's row in one
 // instruction. For that the rows of the image that are in use are kept with the bytes of four neighbouring columns side by side,
@@ -60,7 +60,8 @@ function rowsOfImage(p: usize, image: i32, oy: i32, rows: i32, from: i32, count:
       keep(p, image, next, from, count, ring + <usize>((next - begin) % kept) * slot);
     }
     const at = image * arg(p, 8) + oy;
-    if (trustsFused()) outputs<Fused>(p, at, some, from, count, top - begin, ring, slot, k, oy + some == end);
+    if (prefersWords()) outputs<Words>(p, at, some, from, count, top - begin, ring, slot, k, oy + some == end);
+    else if (trustsFused()) outputs<Fused>(p, at, some, from, count, top - begin, ring, slot, k, oy + some == end);
     else outputs<Halves>(p, at, some, from, count, top - begin, ring, slot, k, oy + some == end);
     oy += some;
   }

@@ -7,7 +7,7 @@
 //
 // They do nothing else: with what comes after the sums, or with a call, in such a loop V8 keeps its weights in memory rather than in registers.
 
-import { dot } from './int8-dot';
+import { dot, narrowed, onesOf, product } from './int8-dot';
 
 /** Bytes of the sums of four pixels, twice four channels. */
 export const TILE: usize = 64;
@@ -15,7 +15,7 @@ export const TILE: usize = 64;
 // @ts-expect-error: decorator
 @inline
 function dots3<T>(u: v128, a: v128, v: v128, b: v128, w: v128, c: v128): v128 {
-  return dot<T>(w, c, dot<T>(v, b, dot<T>(u, a, i32x4.splat(0))));
+  return dot<T>(w, c, dot<T>(v, b, product<T>(u, a)));
 }
 
 /** 3x3, stride 1: a pixel at an odd column has the weights of the one before it, one byte further on. */
@@ -25,6 +25,7 @@ export function sums3<T>(
   const u0 = v128.load(w);
   const u1 = v128.load(w, 16);
   const u2 = v128.load(w, 32);
+  const ones = onesOf(u0);
   const v0 = i32x4.shl(u0, 8);
   const v1 = i32x4.shl(u1, 8);
   const v2 = i32x4.shl(u2, 8);
@@ -36,11 +37,11 @@ export function sums3<T>(
       let x0 = v128.load(q0);
       let x1 = v128.load(q1);
       let x2 = v128.load(q2);
-      v128.store(to, i16x8.narrow_i32x4_s(dots3<T>(u0, x0, u1, x1, u2, x2), dots3<T>(v0, x0, v1, x1, v2, x2)));
+      v128.store(to, narrowed<T>(dots3<T>(u0, x0, u1, x1, u2, x2), dots3<T>(v0, x0, v1, x1, v2, x2), ones));
       x0 = v128.load(q0 + step);
       x1 = v128.load(q1 + step);
       x2 = v128.load(q2 + step);
-      v128.store(to, i16x8.narrow_i32x4_s(dots3<T>(u0, x0, u1, x1, u2, x2), dots3<T>(v0, x0, v1, x1, v2, x2)), 16);
+      v128.store(to, narrowed<T>(dots3<T>(u0, x0, u1, x1, u2, x2), dots3<T>(v0, x0, v1, x1, v2, x2), ones), 16);
       q0 += step << 1;
       q1 += step << 1;
       q2 += step << 1;
@@ -55,6 +56,7 @@ export function sums3s2<T>(
   const u0 = v128.load(w);
   const u1 = v128.load(w, 16);
   const u2 = v128.load(w, 32);
+  const ones = onesOf(u0);
   for (; rows > 0; rows--, a += slot, b += slot, c += slot) {
     let q0 = a;
     let q1 = b;
@@ -62,13 +64,13 @@ export function sums3s2<T>(
     for (let left = width; left > 0; left -= 4, to += TILE) {
       let s0 = dots3<T>(u0, v128.load(q0), u1, v128.load(q1), u2, v128.load(q2));
       let s1 = dots3<T>(u0, v128.load(q0 + step), u1, v128.load(q1 + step), u2, v128.load(q2 + step));
-      v128.store(to, i16x8.narrow_i32x4_s(s0, s1));
+      v128.store(to, narrowed<T>(s0, s1, ones));
       q0 += step << 1;
       q1 += step << 1;
       q2 += step << 1;
       s0 = dots3<T>(u0, v128.load(q0), u1, v128.load(q1), u2, v128.load(q2));
       s1 = dots3<T>(u0, v128.load(q0 + step), u1, v128.load(q1 + step), u2, v128.load(q2 + step));
-      v128.store(to, i16x8.narrow_i32x4_s(s0, s1), 16);
+      v128.store(to, narrowed<T>(s0, s1, ones), 16);
       q0 += step << 1;
       q1 += step << 1;
       q2 += step << 1;
@@ -80,7 +82,7 @@ export function sums3s2<T>(
 export function sums5<T>(
   a: usize, b: usize, c: usize, d: usize, e: usize, step: usize, slot: usize, w: usize, width: i32, rows: i32, to: usize,
 ): void {
-  const zero = i32x4.splat(0);
+  const ones = onesOf(v128.load(w));
   for (; rows > 0; rows--, a += slot, b += slot, c += slot, d += slot, e += slot) {
     let q0 = a;
     let q1 = b;
@@ -93,12 +95,12 @@ export function sums5<T>(
       let v = i32x4.shl(u, 8);
       let z = v128.or(i32x4.shl(t, 8), i32x4.shr_u(u, 24));
       let x = v128.load(q0);
-      let c0 = dot<T>(u, x, zero);
-      let c1 = dot<T>(v, x, zero);
+      let c0 = product<T>(u, x);
+      let c1 = product<T>(v, x);
       q0 += step;
       x = v128.load(q0);
-      let c2 = dot<T>(u, x, zero);
-      let c3 = dot<T>(v, x, zero);
+      let c2 = product<T>(u, x);
+      let c3 = product<T>(v, x);
       q0 += step;
       x = v128.load(q0);
       c0 = dot<T>(t, x, c0);
@@ -178,8 +180,8 @@ export function sums5<T>(
       x = v128.load(q4 + step);
       c2 = dot<T>(t, x, c2);
       c3 = dot<T>(z, x, c3);
-      v128.store(to, i16x8.narrow_i32x4_s(c0, c1));
-      v128.store(to, i16x8.narrow_i32x4_s(c2, c3), 16);
+      v128.store(to, narrowed<T>(c0, c1, ones));
+      v128.store(to, narrowed<T>(c2, c3, ones), 16);
     }
   }
 }
@@ -188,7 +190,7 @@ export function sums5<T>(
 export function sums5s2<T>(
   a: usize, b: usize, c: usize, d: usize, e: usize, step: usize, slot: usize, w: usize, width: i32, rows: i32, to: usize,
 ): void {
-  const zero = i32x4.splat(0);
+  const ones = onesOf(v128.load(w));
   for (; rows > 0; rows--, a += slot, b += slot, c += slot, d += slot, e += slot) {
     let q0 = a;
     let q1 = b;
@@ -198,19 +200,19 @@ export function sums5s2<T>(
     for (let left = width; left > 0; left -= 4, to += TILE) {
       let u = v128.load(w);
       let t = i32x4.shl(v128.load(w, 16), 16);
-      let c0 = dot<T>(u, v128.load(q0), zero);
+      let c0 = product<T>(u, v128.load(q0));
       q0 += step;
       let x = v128.load(q0);
       c0 = dot<T>(t, x, c0);
-      let c1 = dot<T>(u, x, zero);
+      let c1 = product<T>(u, x);
       q0 += step;
       x = v128.load(q0);
       c1 = dot<T>(t, x, c1);
-      let c2 = dot<T>(u, x, zero);
+      let c2 = product<T>(u, x);
       q0 += step;
       x = v128.load(q0);
       c2 = dot<T>(t, x, c2);
-      let c3 = dot<T>(u, x, zero);
+      let c3 = product<T>(u, x);
       q0 += step;
       c3 = dot<T>(t, v128.load(q0), c3);
       u = v128.load(w, 32);
@@ -281,8 +283,8 @@ export function sums5s2<T>(
       c3 = dot<T>(u, x, c3);
       q4 += step;
       c3 = dot<T>(t, v128.load(q4), c3);
-      v128.store(to, i16x8.narrow_i32x4_s(c0, c1));
-      v128.store(to, i16x8.narrow_i32x4_s(c2, c3), 16);
+      v128.store(to, narrowed<T>(c0, c1, ones));
+      v128.store(to, narrowed<T>(c2, c3, ones), 16);
     }
   }
 }

@@ -1,13 +1,14 @@
 import type { Lowering } from '../graph/lowering.js';
 import { type Quantization, roundEven } from '../graph/quantization.js';
 import type { Value } from '../graph/value.js';
-import { Activation, Opcode } from '../kernels/opcodes.js';
+import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { Shape } from '../tensor/tensor.js';
 import { type ActivationName, activationCode } from './activation.js';
 import { integerBias, integerWeights, type QuantizedConvAttrs, scaleOf } from './quantized-conv2d.js';
 import { lowerQuantizedDepthwise } from './quantized-depthwise.js';
 import { writableChannels } from './quantized-view.js';
+import { fitWords } from './quantized-words.js';
 
 /** Rows of one block, their bytes and those of their sums: as in kernels/int8-conv.ts. */
 const BLOCK = 60;
@@ -76,7 +77,8 @@ function lowerDense(value: Value<QuantizedConvAttrs>, to: Lowering): void {
     scratch,
     source.zeroPoint,
     output ? 0 : 1,
-    output ? Activation.None : activationCode(activation),
+    // Of bytes whether their sums may be made of words.
+    output ? Number(fitWords(integerWeights(value), outputs, taps)) : activationCode(activation),
     output ? writableChannels(y) : outputs,
     low,
     high,

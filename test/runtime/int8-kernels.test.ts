@@ -16,6 +16,7 @@ import {
   quantizedGate,
   quantizedGlobalAveragePool,
 } from '../../src/ops/quantized-elementwise.js';
+import { fitWords } from '../../src/ops/quantized-words.js';
 import { type Shape, sizeOf } from '../../src/tensor/tensor.js';
 import { execute, noise } from './support.js';
 
@@ -114,6 +115,8 @@ const convolution = fc.record({
   pad: fc.tuple(fc.nat(2), fc.nat(2)),
   dilation: fc.integer({ min: 1, max: 2 }),
   residual: fc.boolean(),
+  // With no weight above 64 sums may be made of words (src/ops/quantized-words.ts).
+  most: fc.constantFrom(64, 127),
   activation: fc.constantFrom<ActivationName[]>('none', 'relu', 'relu6'),
   x: quantization(SEVEN_BITS),
   r: quantization(EIGHT_BITS),
@@ -123,9 +126,9 @@ const convolution = fc.record({
 type Case = typeof convolution extends fc.Arbitrary<infer T> ? T : never;
 
 /** Weights on a grid for each output channel. */
-function gridWeights(shape: Shape, scales: Float32Array): Value {
+function gridWeights(shape: Shape, scales: Float32Array, most = 127): Value {
   const each = sizeOf(shape) / scales.length;
-  const data = noise('w', shape).map((v, i) => fround(Math.round(v * 127) * scales[Math.floor(i / each)]));
+  const data = noise('w', shape).map((v, i) => fround(Math.round(v * most) * scales[Math.floor(i / each)]));
   return constant(shape, data, 'conv.weight');
 }
 
@@ -158,7 +161,7 @@ describe('int8 kernels compute what their integers say', () => {
         const image = input('x', shape);
         const x = quantize(image, c.x);
         const bias = constant([c.outputs], noise('b', [c.outputs]));
-        const operands = { x, weight: gridWeights(kernel, scales), bias };
+        const operands = { x, weight: gridWeights(kernel, scales, c.most), bias };
         const attrs = attrsOf(c, 1, scales);
         const plain = quantizedConv(operands, attrs);
         const out = plain.shape;
@@ -192,6 +195,40 @@ describe('int8 kernels compute what their integers say', () => {
     );
   });
 
+  it.each([1, -1])('convolution: the largest sums that words hold, times %i', async (sign) => {
+    const shape = [1, 40, 3, 4];
+    const kernel = [16, 40, 1, 1];
+    const x: Quantization = { ...SEVEN_BITS, scale: 1, zeroPoint: 0 };
+    const image = input('x', shape);
+    const scales = new Float32Array(16).fill(1);
+    // 258 = 65 + 65 + 64 + 64 of two neighbours and those four further on.
+    const weights = Float32Array.from(
+      { length: 640 },
+      (_, i) => sign * (i % 8 < 2 ? 65 : i % 8 < 4 ? 0 : i % 8 < 6 ? 64 : 0),
+    );
+    expect(fitWords(Int8Array.from(weights), 16, 1)).toBe(true);
+    const operands = {
+      x: quantize(image, x),
+      weight: constant(kernel, weights),
+      bias: constant([16], new Float32Array(16)),
+    };
+    const output: Quantization = { ...EIGHT_BITS, scale: 2000, zeroPoint: 0 };
+    const attrs = {
+      stride: [1, 1],
+      padding: [0, 0, 0, 0],
+      dilation: [1, 1],
+      groups: 1,
+      activation: 'none',
+      weightScale: scales,
+      output,
+    } as const;
+    const graph = graphOf({ x: image }, quantizedConv(operands, attrs));
+    for (const options of both) {
+      const { y } = await execute(graph, options, { x: new Float32Array(480).fill(127) });
+      expect(Array.from(y)).toEqual(new Array(192).fill(2000 * Math.round((sign * 5 * 258 * 127) / 2000)));
+    }
+  });
+
   it('depthwise convolution: every width, stride and dilation, in 16 bits', async () => {
     const cases = fc.record({
       c: convolution,
@@ -201,7 +238,8 @@ describe('int8 kernels compute what their integers say', () => {
     await fc.assert(
       fc.asyncProperty(cases, async ({ c, kernel: k, x: q }) => {
         const channels = c.channels + 1;
-        const shape = [c.n, channels, c.h + k, c.w + k];
+        const extent = c.dilation * (k - 1);
+        const shape = [c.n, channels, c.h + extent, c.w + extent];
         const kernel = [channels, 1, k, k];
         const raw = noise('w', kernel);
         const scales = Float32Array.from({ length: channels }, (_, i) =>

@@ -15,11 +15,15 @@ export const noiseConstant = (name: string, shape: Shape): Value => constant(sha
 
 type RunOptions = Omit<CompileOptions, 'input' | 'features'>;
 
-/** Runs a graph in the executor on noise. */
-export async function execute(graph: Graph, options: RunOptions = {}): Promise<Record<string, Float32Array>> {
+/** Runs a graph in the executor, on noise where no input is given. */
+export async function execute(
+  graph: Graph,
+  options: RunOptions = {},
+  given: Record<string, Float32Array> = {},
+): Promise<Record<string, Float32Array>> {
   const net = await compileGraph(graph, { deploy: false, ...options });
   try {
-    const inputs = Object.entries(graph.inputs).map(([name, value]) => [name, noise(name, value.shape)]);
+    const inputs = Object.entries(graph.inputs).map(([name, value]) => [name, given[name] ?? noise(name, value.shape)]);
     const outputs = net.run(Object.fromEntries(inputs));
     return Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, data]));
   } finally {

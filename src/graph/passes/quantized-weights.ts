@@ -1,5 +1,6 @@
 import { type Conv2dAttrs, conv2dOp, isDepthwise } from '../../ops/conv2d.js';
 import { depthwiseScale } from '../../ops/quantized-depthwise.js';
+import { wordsScale } from '../../ops/quantized-words.js';
 import { sizeOf } from '../../tensor/tensor.js';
 import { dataOf } from '../leaves.js';
 import type { Quantization } from '../quantization.js';
@@ -31,10 +32,11 @@ function rounded(layer: Value, source: Quantization, { perTensor, means }: Quant
   const [outputs] = weight.shape;
   const each = weights.length / outputs;
   const depthwise = isOp(layer, conv2dOp) && isDepthwise(layer);
+  const taps = sizeOf(weight.shape.slice(2));
   const scale = new Float32Array(outputs);
   for (let o = 0; o < outputs; o++) {
     const own = weights.subarray(o * each, (o + 1) * each);
-    scale[o] = depthwise ? depthwiseScale(own, source) : symmetricScale(own);
+    scale[o] = depthwise ? depthwiseScale(own, source) : wordsScale(own, taps, symmetricScale(own));
   }
   if (perTensor) scale.fill(scale.reduce((a, b) => Math.max(a, b), 0));
   const hasBias = (layer.attrs as Conv2dAttrs).bias;
@@ -50,7 +52,6 @@ function rounded(layer: Value, source: Quantization, { perTensor, means }: Quant
   });
   const mean = means?.get(input);
   if (mean) {
-    const taps = sizeOf(weight.shape.slice(2));
     for (let i = 0; i < weights.length; i++) {
       const o = Math.floor(i / each);
       const channel = depthwise ? o : Math.floor((i % each) / taps);

@@ -1,0 +1,68 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { fitWords, weightRow, wordsScale } from '../../src/ops/quantized-words.js';
+
+const PEAK = 127;
+
+/** By the definition: with activations that are 127 where that adds to a sum and 0 elsewhere, none of 4 products leaves 16 bits. */
+function staysInWords(integers: number[], taps: number): boolean {
+  const channels = integers.length / taps;
+  const padded = Math.ceil(channels / 4) * 4;
+  const at = (k: number) => {
+    const [tap, c] = [Math.floor(k / padded), k % padded];
+    return tap < taps && c < channels ? integers[c * taps + tap] : 0;
+  };
+  for (let step = 0; step * 4 < taps * padded; step += 2) {
+    for (const first of [4 * step, 4 * step + 2]) {
+      const four = [at(first), at(first + 1), at(first + 4), at(first + 5)];
+      for (const sign of [1, -1]) {
+        const sum = four.reduce((s, w) => s + Math.max(0, sign * w), 0) * 127;
+        if (sum > 32767) return false;
+      }
+    }
+  }
+  return true;
+}
+
+const layer = fc
+  .record({ channels: fc.integer({ min: 1, max: 40 }), taps: fc.constantFrom(1, 1, 4, 9), wide: fc.boolean() })
+  .chain(({ channels, taps, wide }) => {
+    // All of one size are the hardest: three or four of them are too much for a word.
+    const weight = wide ? fc.double({ min: -1, max: 1, noNaN: true }) : fc.constantFrom(-1, 0.9, 1);
+    const weights = fc.array(weight, { minLength: channels * taps, maxLength: channels * taps });
+    return fc.record({ taps: fc.constant(taps), weights: weights.map((w) => Float32Array.from(w)) });
+  });
+
+const peakOf = (weights: Float32Array) => weights.reduce((m, w) => Math.max(m, Math.abs(w)), 0);
+const rounded = (weights: Float32Array, scale: number) =>
+  Array.from(weights, (w) => Math.max(-PEAK, Math.min(PEAK, Math.round(w / scale))));
+
+describe('weights whose sums are made of words', () => {
+  it('have the scale of 8 bits where that will do, and one with which no sum leaves 16 bits where not', () => {
+    fc.assert(
+      fc.property(layer, ({ taps, weights }) => {
+        const eight = Math.fround(peakOf(weights) / PEAK) || 2 ** -20;
+        const scale = wordsScale(weights, taps, eight);
+        const integers = rounded(weights, scale);
+        expect(staysInWords(integers, taps)).toBe(true);
+        if (staysInWords(rounded(weights, eight), taps)) expect(scale).toBe(eight);
+        // Four of 64 always fit.
+        else expect(scale).toBeLessThan(2.05 * eight);
+        expect(fitWords(Int8Array.from(integers), 1, taps)).toBe(true);
+      }),
+    );
+  });
+
+  it('are told from others', () => {
+    fc.assert(
+      fc.property(layer, ({ taps, weights }) => {
+        const integers = rounded(weights, Math.fround(peakOf(weights) / PEAK) || 1);
+        expect(fitWords(Int8Array.from(integers), 1, taps)).toBe(staysInWords(integers, taps));
+      }),
+    );
+  });
+
+  it('stand in the order of the kernels', () => {
+    expect([...weightRow([1, 2, 3, 4, 5, 6], 2)]).toEqual([1, 3, 5, 0, 2, 4, 6, 0]);
+  });
+});
