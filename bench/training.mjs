@@ -48,6 +48,7 @@ const here = (name) => fileURLToPath(new URL(`training/${name}`, import.meta.url
 export async function run(values, log) {
   const names = values.models.split(',').map((name) => findModel(name).name);
   const asked = filtered(RUNTIMES, values.filter, (runtime) => runtime);
+  const wanted = nodeNames(values.nodes);
   const settings = Object.fromEntries(['threads', 'batch', 'size', 'rounds'].map((k) => [k, positive(values, k)]));
   const other = names.find((name) => findModel(name).family === 'mobilenetv3');
   if (other) throw new UsageError(`${other}: only the Ghost family is written for PyTorch here`);
@@ -56,7 +57,7 @@ export async function run(values, log) {
     log(`pytorch is left out: ${python} has no torch (GHOSTKIT_PYTHON names another Python)`);
   }
   log('a step: forward, cross-entropy, backward, update (SGD, Nesterov), statistics; no dropout, no averaging');
-  const nodes = asked.includes('ghostkit') ? await nodesOf(values.nodes, log) : [];
+  const nodes = asked.includes('ghostkit') ? await nodesFor(wanted, log) : [];
   log("ghostkit's kernels are wide, with vectors of 256 bits, in Node 24 to 26 on x64 with AVX2");
   log("a row is the faster of ghostkit's Nodes, and of PyTorch's memory layouts and numbers of threads");
   log('peakMemoryMB: the whole process at its largest, runtime, compiler and all');
@@ -89,10 +90,14 @@ function sceneOf(name, { batch, size }) {
   });
 }
 
-async function nodesOf(list, log) {
-  const wanted = list.split(',');
-  const unknown = wanted.find((name) => name !== 'own' && name !== 'newest');
+function nodeNames(list) {
+  const names = list.split(',');
+  const unknown = names.find((name) => name !== 'own' && name !== 'newest');
   if (unknown !== undefined) throw new UsageError(`--nodes: own or newest, got ${unknown}`);
+  return names;
+}
+
+async function nodesFor(wanted, log) {
   const newest = wanted.includes('newest') ? await newestNode(log) : undefined;
   // Where there is no newer one, it is the newest itself.
   return [...(wanted.includes('own') || !newest ? [process.execPath] : []), ...(newest ? [newest] : [])];
