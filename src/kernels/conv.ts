@@ -3,7 +3,7 @@ import { BLOCK, gathers, indirection, TAP } from './indirection';
 import { Activation } from './opcodes';
 import { first, last } from './share';
 import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles';
-import { rows6x16, sum6x16 } from './tiles-wide';
+import { rows6x16, rows6x8, sum6x16 } from './tiles-wide';
 
 // Convolution as an indirect matrix product (Dukhan, "The Indirect Convolution Algorithm", 2019): every output pixel has one pointer
 // for each tap of the kernel, to the input pixel under it or to zeros outside the image, so pointwise, strided, padded and dilated
@@ -91,7 +91,13 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
     const bias = <usize>arg(p, 20) + offset;
     let y = <usize>arg(p, 2) + <usize>row * strideY + offset;
     let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
-    for (let i = 0; i < count; ) {
+    let i = 0;
+    if (WIDE_SIMD && taps == 1 && r == 0 && columns == 8 && activation <= Activation.Relu) {
+      const least: f32 = activation == Activation.Relu ? 0 : -Infinity;
+      const inner = <usize>channels << 2;
+      for (; i + 6 <= count; i += 6, y += 6 * strideY) rows6x8(table + (<usize>i << 2), inner, weights, bias, y, strideY, least);
+    }
+    while (i < count) {
       const left = count - i;
       const height = width == 4 ? 8 : SIX_ROWS && left > 4 ? 6 : 4;
       tile(height, table + (<usize>i << 2), taps, channels, weights, bias, sums);

@@ -235,3 +235,71 @@ export function rows6x16(
   v128.store(y, f32x4.pmax(c52, low), 32);
   v128.store(y, f32x4.pmax(c53, low), 48);
 }
+
+/** The same with one panel. */
+export function rows6x8(pointers: usize, bytes: usize, b: usize, from: usize, y: usize, strideY: usize, least: f32): void {
+  let c00 = v128.load(from);
+  let c01 = v128.load(from, 16);
+  let c10 = c00;
+  let c11 = c01;
+  let c20 = c00;
+  let c21 = c01;
+  let c30 = c00;
+  let c31 = c01;
+  let c40 = c00;
+  let c41 = c01;
+  let c50 = c00;
+  let c51 = c01;
+  let a0 = <usize>load<u32>(pointers);
+  let a1 = <usize>load<u32>(pointers, 4);
+  let a2 = <usize>load<u32>(pointers, 8);
+  let a3 = <usize>load<u32>(pointers, 12);
+  let a4 = <usize>load<u32>(pointers, 16);
+  let a5 = <usize>load<u32>(pointers, 20);
+  for (const stop = a0 + bytes; a0 < stop; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let a = v128.load32_splat(a0);
+    c00 = madd(a, b0, c00);
+    c01 = madd(a, b1, c01);
+    a = v128.load32_splat(a1);
+    c10 = madd(a, b0, c10);
+    c11 = madd(a, b1, c11);
+    a = v128.load32_splat(a2);
+    c20 = madd(a, b0, c20);
+    c21 = madd(a, b1, c21);
+    a = v128.load32_splat(a3);
+    c30 = madd(a, b0, c30);
+    c31 = madd(a, b1, c31);
+    a = v128.load32_splat(a4);
+    c40 = madd(a, b0, c40);
+    c41 = madd(a, b1, c41);
+    a = v128.load32_splat(a5);
+    c50 = madd(a, b0, c50);
+    c51 = madd(a, b1, c51);
+    a0 += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
+    a4 += 4;
+    a5 += 4;
+  }
+  const low = f32x4.splat(least);
+  v128.store(y, f32x4.pmax(c00, low));
+  v128.store(y, f32x4.pmax(c01, low), 16);
+  y += strideY;
+  v128.store(y, f32x4.pmax(c10, low));
+  v128.store(y, f32x4.pmax(c11, low), 16);
+  y += strideY;
+  v128.store(y, f32x4.pmax(c20, low));
+  v128.store(y, f32x4.pmax(c21, low), 16);
+  y += strideY;
+  v128.store(y, f32x4.pmax(c30, low));
+  v128.store(y, f32x4.pmax(c31, low), 16);
+  y += strideY;
+  v128.store(y, f32x4.pmax(c40, low));
+  v128.store(y, f32x4.pmax(c41, low), 16);
+  y += strideY;
+  v128.store(y, f32x4.pmax(c50, low));
+  v128.store(y, f32x4.pmax(c51, low), 16);
+}
