@@ -220,7 +220,7 @@ function pairsOfFours(
     else eightEdge5s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
     return;
   }
-  const step = (<usize>(shape & 1) == 0 ? pixel << 3 : pixel << 2);
+  const step = (shape & 1) == 0 ? pixel << 3 : pixel << 2;
   for (; count > 0; count--) {
     if (shape == 7) eight3s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
     else if (shape == 8) eight3s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);

@@ -16,10 +16,9 @@ import { first, last } from './share';
 //
 // Arguments (4 bytes each): 0 x, 1 its row stride, 2 y, 3 its row stride (in its elements), 4 N, 5 H, 6 W, 7 C, a multiple of 4, 8 OH, 9 OW, 10 O,
 // 11 kH, 12 kW, 13 14 stride, 15 16 padding top and left, 17 18 dilation, 19 weights, 20 biases (i32), 21 multipliers (f32), both for whole panels,
-// 22 scratch, 23 its bytes for each thread, 24 what stands outside of the image, 25 whether y is float, 26 activation of a float y, or of
-// bytes whether their sums may be made of words (int8-words.ts),
-// 27 output channels that may be written, 28 least and 29 most of an int8 y, 30 zero point of y (f32), 31 residual or 0, 32 its row stride,
-// 33 its multiplier (f32).
+// 22 scratch, 23 its bytes for each thread, 24 what stands outside of the image, 25 whether y is float, 26 activation of a float y, or of bytes whether
+// their sums may be made of words (int8-words.ts), 27 output channels that may be written, 28 least and 29 most of an int8 y, 30 zero point of y
+// (f32), 31 residual or 0, 32 its row stride, 33 its multiplier (f32).
 
 /** The most rows of one block, a multiple of the tiles' heights. */
 const BLOCK: i32 = 60;

@@ -1,9 +1,11 @@
 import { arg } from './args';
-import { PIXEL } from './train-depthwise';
 import { madd } from './vector';
 
 // Rows of windows as in train-depthwise.ts, of two vectors of channels at a time, for vectors of 256 bits (see tiles-wide.ts). The sums of a tap
 // are `[8]`, one tap behind the other.
+
+/** Bytes from one pixel of a block's copy to the next: four vectors of channels. */
+export const PIXEL: usize = 64;
 
 /** Two rows of three. */
 export function pairRows3(p: usize, x: usize, rowBytes: usize, skip: usize, g: usize, images: i32, lines: i32, y: usize): void {

@@ -1,17 +1,17 @@
 import { arg } from './args';
 import { first, last } from './share';
-import { pairOfAny, pairRow3, pairRow5, pairRows3 } from './train-depthwise-wide';
+import { PIXEL, pairOfAny, pairRow3, pairRow5, pairRows3 } from './train-depthwise-wide';
 import { madd } from './vector';
 
 // The gradient of depthwise weights: for every tap a sum over all pixels. A block of the input is copied with zeros around it, so that no
 // pixel is special; the sums of four channels then stay in registers for the whole block, a row or two of the window at a time.
 
-/** Vectors of four channels that are copied together, a cache line, and the bytes from one pixel of the copy to the next. */
+/** Vectors of four channels that are copied together: a line of the cache. */
 const GROUP: i32 = 4;
-export const PIXEL: usize = 64;
 
 /**
- * The gradient of depthwise weights as partial sums `[chunk][channel / 4][tap][4]`, or `[tap][8]` for two vectors of them where vectors are wide; threads share chunks of output lines and groups of channels.
+ * The gradient of depthwise weights as partial sums `[chunk][channel / 4][tap][4]`, or `[tap][8]` for two vectors of them where vectors are wide;
+ * threads share chunks of output lines and groups of channels.
  * Arguments: 0 x, 1 its row stride, 2 gradient, 3 its row stride, 4 N, 5 H, 6 W, 7 C, 8 OH, 9 OW, 10 kH, 11 kW, 12 13 stride,
  * 14 15 padding top and left, 16 17 dilation, 18 partial sums, 19 chunks, 20 scratch, 21 its bytes per thread, 22 output lines of a
  * block, 23 images of a block, if it has whole ones.
