@@ -56,6 +56,10 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
   const strideY = <usize>arg(p, 3) << 2;
   const strideR = <usize>arg(p, 22) << 2;
   const activation = arg(p, 25);
+  // The sums of a single tap need not be stored in between.
+  const direct = WIDE_SIMD && taps == 1 && arg(p, 21) == 0 && activation <= Activation.Relu;
+  const least: f32 = activation == Activation.Relu ? 0 : -Infinity;
+  const inner = <usize>channels << 2;
   if (WIDE_SIMD) {
     const bytes = <usize>(taps * channels) << 5;
     // The second panel of a pair has to be one of 8.
@@ -67,10 +71,7 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
       let y = <usize>arg(p, 2) + <usize>row * strideY + offset;
       let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
       let i = 0;
-      // The sums of a single tap need not be stored in between.
-      if (taps == 1 && r == 0 && columns == 8 && activation <= Activation.Relu) {
-        const least: f32 = activation == Activation.Relu ? 0 : -Infinity;
-        const inner = <usize>channels << 2;
+      if (direct && columns == 8) {
         for (; i + 6 <= count; i += 6, y += 6 * strideY) rows6x16(table + (<usize>i << 2), inner, weights, bytes, bias, y, strideY, least);
       }
       for (; i < count; i += 6) {
@@ -92,9 +93,7 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
     let y = <usize>arg(p, 2) + <usize>row * strideY + offset;
     let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
     let i = 0;
-    if (WIDE_SIMD && taps == 1 && r == 0 && columns == 8 && activation <= Activation.Relu) {
-      const least: f32 = activation == Activation.Relu ? 0 : -Infinity;
-      const inner = <usize>channels << 2;
+    if (direct && columns == 8) {
       for (; i + 6 <= count; i += 6, y += 6 * strideY) rows6x8(table + (<usize>i << 2), inner, weights, bias, y, strideY, least);
     }
     while (i < count) {

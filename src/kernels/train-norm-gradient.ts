@@ -1,7 +1,7 @@
 import { readAhead, rowsAhead, rowsFar } from './ahead';
 import { arg, floatArg } from './args';
 import { first, last } from './share';
-import { accumulate, accumulateEight, chunkRows, chunkStart, FEW, SOME } from './train-norm';
+import { accumulate, accumulateTwo, chunkRows, chunkStart, FEW, SOME } from './train-norm';
 import { madd, storeLanes } from './vector';
 
 // The gradient of batch normalisation: the sums over the batch that flow through the statistics, and with them that of the input.
@@ -84,12 +84,7 @@ function eightSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usi
       product0 = madd(d0, f32x4.sub(v0, mean0), product0);
       product1 = madd(d1, f32x4.sub(v1, mean1), product1);
     }
-    v128.store(scratch, sum0);
-    v128.store(scratch, sum1, 16);
-    v128.store(scratch, f32x4.mul(product0, inverse0), 32);
-    v128.store(scratch, f32x4.mul(product1, inverse1), 48);
-    accumulateEight(y, scratch);
-    accumulateEight(y + padded, scratch + 32);
+    accumulateTwo(y, padded, sum0, sum1, f32x4.mul(product0, inverse0), f32x4.mul(product1, inverse1), scratch);
   }
 }
 

@@ -37,9 +37,28 @@ export function accumulate(y: usize, v: v128): void {
 }
 
 /**
- * Adds eight floats in memory to eight doubles. Sums go through memory for V8 to see that they lie side by side, which is how it finds vectors of 256
- * bits (see tiles-wide.ts).
+ * Adds two parts of eight floats to doubles, `padded` bytes apart. For vectors of 256 bits they go through memory, all before the first is read again, for
+ * V8 to see that they lie side by side (see tiles-wide.ts); those of 128 would only lose time.
  */
+// @ts-expect-error: decorator
+@inline
+export function accumulateTwo(y: usize, padded: usize, a0: v128, a1: v128, b0: v128, b1: v128, scratch: usize): void {
+  if (WIDE_SIMD) {
+    v128.store(scratch, a0);
+    v128.store(scratch, a1, 16);
+    v128.store(scratch, b0, 32);
+    v128.store(scratch, b1, 48);
+    accumulateEight(y, scratch);
+    accumulateEight(y + padded, scratch + 32);
+  } else {
+    accumulate(y, a0);
+    accumulate(y + 32, a1);
+    accumulate(y + padded, b0);
+    accumulate(y + padded + 32, b1);
+  }
+}
+
+/** Adds eight floats in memory to eight doubles. */
 // @ts-expect-error: decorator
 @inline
 export function accumulateEight(y: usize, floats: usize): void {
@@ -113,12 +132,7 @@ function moments(x: usize, stride: usize, count: i32, pivot: usize, y: usize, pa
       q1 = madd(v1, v1, q1);
       x += stride;
     }
-    v128.store(scratch, f32x4.add(s0, t0));
-    v128.store(scratch, f32x4.add(s1, t1), 16);
-    v128.store(scratch, f32x4.add(q0, r0), 32);
-    v128.store(scratch, f32x4.add(q1, r1), 48);
-    accumulateEight(y, scratch);
-    accumulateEight(y + padded, scratch + 32);
+    accumulateTwo(y, padded, f32x4.add(s0, t0), f32x4.add(s1, t1), f32x4.add(q0, r0), f32x4.add(q1, r1), scratch);
   }
 }
 

@@ -8,7 +8,7 @@ import { type ActivationName, activationCode } from './activation.js';
 import { integerBias, integerWeights, type QuantizedConvAttrs, scaleOf } from './quantized-conv2d.js';
 import { lowerQuantizedDepthwise } from './quantized-depthwise.js';
 import { writableChannels } from './quantized-view.js';
-import { fitWords } from './quantized-words.js';
+import { fitWords, weightRow } from './quantized-words.js';
 
 /** Rows of one block, their bytes and those of their sums: as in kernels/int8-conv.ts. */
 const BLOCK = 60;
@@ -96,17 +96,14 @@ function scratchBytes(row: number): number {
 
 /** Weights `[O, C, taps]` in panels of 8 outputs, `[row / 4][8][4]`, where a row is `[tap][channel]` with channels a multiple of 4, and itself of 8. */
 export function packBytes(weights: Int8Array, outputs: number, channels: number, taps: number): Int8Array {
-  const padded = toFour(channels);
-  const row = toEight(taps * padded);
+  const each = channels * taps;
+  const row = toEight(taps * toFour(channels));
   const packed = new Int8Array(toEight(outputs) * row);
   for (let o = 0; o < outputs; o++) {
     const panel = (o >> 3) * row * 8 + (o & 7) * 4;
-    for (let tap = 0; tap < taps; tap++) {
-      for (let c = 0; c < channels; c++) {
-        const k = tap * padded + c;
-        packed[panel + (k >> 2) * 32 + (k & 3)] = weights[(o * channels + c) * taps + tap];
-      }
-    }
+    weightRow(weights.subarray(o * each, (o + 1) * each), taps).forEach((w, k) => {
+      packed[panel + (k >> 2) * 32 + (k & 3)] = w;
+    });
   }
   return packed;
 }

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { constant, input } from '../../src/graph/leaves.js';
+import { EIGHT_BITS, type Quantization, SEVEN_BITS } from '../../src/graph/quantization.js';
+import { dequantize, quantize } from '../../src/ops/quantize.js';
+import { quantizedConv } from '../../src/ops/quantized-conv2d.js';
 import { fitWords, weightRow, wordsScale } from '../../src/ops/quantized-words.js';
+import { execute } from '../runtime/support.js';
 
 const PEAK = 127;
 
@@ -64,5 +69,39 @@ describe('weights whose sums are made of words', () => {
 
   it('stand in the order of the kernels', () => {
     expect([...weightRow([1, 2, 3, 4, 5, 6], 2)]).toEqual([1, 3, 5, 0, 2, 4, 6, 0]);
+  });
+
+  it.each([1, -1])('may be as large as words hold, times %i', async (sign) => {
+    const shape = [1, 40, 3, 4];
+    const kernel = [16, 40, 1, 1];
+    const x: Quantization = { ...SEVEN_BITS, scale: 1, zeroPoint: 0 };
+    const image = input('x', shape);
+    const scales = new Float32Array(16).fill(1);
+    // 258 = 65 + 65 + 64 + 64 of two neighbours and those four further on.
+    const weights = Float32Array.from(
+      { length: 640 },
+      (_, i) => sign * (i % 8 < 2 ? 65 : i % 8 < 4 ? 0 : i % 8 < 6 ? 64 : 0),
+    );
+    expect(fitWords(Int8Array.from(weights), 16, 1)).toBe(true);
+    const operands = {
+      x: quantize(image, x),
+      weight: constant(kernel, weights),
+      bias: constant([16], new Float32Array(16)),
+    };
+    const output: Quantization = { ...EIGHT_BITS, scale: 2000, zeroPoint: 0 };
+    const attrs = {
+      stride: [1, 1],
+      padding: [0, 0, 0, 0],
+      dilation: [1, 1],
+      groups: 1,
+      activation: 'none',
+      weightScale: scales,
+      output,
+    } as const;
+    const graph = { inputs: { x: image }, outputs: { y: dequantize(quantizedConv(operands, attrs)) } };
+    for (const options of [{ relaxed: true }, { relaxed: false }, { relaxed: true, threads: 2 }]) {
+      const { y } = await execute(graph, options, { x: new Float32Array(480).fill(127) });
+      expect(Array.from(y)).toEqual(new Array(192).fill(2000 * Math.round((sign * 5 * 258 * 127) / 2000)));
+    }
   });
 });
