@@ -3,6 +3,11 @@
 const SIZE = 224;
 export const SHAPE = [1, 3, SIZE, SIZE];
 
+for (const type of ['error', 'unhandledrejection'])
+  addEventListener(type, ({ message, reason }) => {
+    location.hash = encodeURIComponent(`failed: ${message ?? reason}`);
+  });
+
 /** A grey picture, which is the same in every layout; what is in it does not matter, and making it takes no time. */
 export const image = () => new Float32Array(3 * SIZE * SIZE).fill(0.25);
 
@@ -30,7 +35,7 @@ export async function stay(run, inCacheStorage) {
     for (const end = performance.now() + 3000; performance.now() < end; await wait(10)) await run();
     await wait(4000);
   }
-  console.log('stayed');
+  location.hash = 'stayed';
 }
 
 /** Milliseconds since the navigation began, the logits that the runtimes have to agree on, and the files that did not come from Cache Storage. */
@@ -38,5 +43,5 @@ export function answered(logits) {
   const ms = performance.now();
   const fetched = performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname);
   globalThis.answer = { ms, fetched, logits: [...logits] };
-  console.log('answered');
+  location.hash = 'answered';
 }

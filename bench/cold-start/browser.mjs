@@ -1,7 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launchChromiumWithCache, versionOf } from '../../scripts/lib/chromium.mjs';
+import { startBareChromium } from '../../scripts/lib/bare-chromium.mjs';
+import { findChromium } from '../../scripts/lib/chromium.mjs';
 import { bundle, openSite, requireBrowser, writeNetwork } from '../lib/browser.mjs';
 import { networkFor } from '../lib/ghostkit.mjs';
 import { machine, median, rounded } from '../lib/measure.mjs';
@@ -14,16 +15,17 @@ const MODELS = {
 };
 
 /**
- * Every runtime in a page that has its script in it and asks for what it will need as early as it can. `place`: where the network runs. `visit`: the
- * first, on which the browser has the files and no compiled code, or another after one of some seconds, from which it has kept the code that it
- * found worth keeping. `store`: where the weights are, in the browser's HTTP cache or in Cache Storage, which a page reads faster; a peer has
- * its WebAssembly there too, since that is faster for it.
+ * Every runtime in a page that has its script in it, and links that preload what it will need where that takes no time from it, as it does from
+ * ghostkit: what a link asks for some milliseconds earlier delays the script for longer. `place`: where the network runs. `visit`: the first, on
+ * which the browser has the files and no compiled code, or another after one of some seconds, from which it has kept the code that it found worth
+ * keeping. `store`: where the weights are, in the browser's HTTP cache or in Cache Storage, which a page reads faster; a peer has its
+ * WebAssembly there too, since that is faster for it.
  */
 const ghostkit = (precision, place, { visit = 'first', store = 'http-cache' } = {}) => ({
   ...{ runtime: 'ghostkit', where: 'chromium', precision, place, visit, store },
   script: 'start-ghostkit',
   query: `?model=${MODELS[precision]}&worker=${place === 'worker'}&store=${store}`,
-  preload: ['/kernels/build/relaxed.wasm', ...(store === 'http-cache' ? [`/${MODELS[precision]}`] : [])],
+  preload: [],
 });
 const peer = (runtime, preload, { visit = 'first', store = 'http-cache' } = {}) => ({
   ...{ runtime, where: 'chromium', precision: 'fp32', place: 'page', visit, store },
@@ -100,9 +102,10 @@ async function measureVisits(model, url, runtimes, runs, log) {
   const profile = mkdtempSync(join(tmpdir(), 'ghostkit-profile-'));
   let browser;
   try {
-    browser = await launchChromiumWithCache(profile);
+    browser = await startBareChromium(profile);
     const times = await startInTurns(browser, url, runtimes, runs, log);
-    const version = versionOf(browser);
+    const shell = findChromium().endsWith('headless-shell') ? ', headless shell' : '';
+    const version = `Chromium ${browser.version}${shell}`;
     return runtimes.map((runtime) => {
       const { runtime: name, precision, place, visit, store } = runtime;
       const ms = times.get(runtime);
@@ -127,11 +130,9 @@ async function startInTurns(browser, url, runtimes, runs, log) {
   for (let round = -WARM_UP; round < runs; round++) {
     for (const runtime of round % 2 ? [...runtimes].reverse() : runtimes) {
       const stored = runtime.store === 'cache-storage';
-      const { ms, logits, fetched } = await visit(
-        browser,
-        `${url}${pathOf(runtime)}${runtime.query}`,
-        round < 0 && (runtime.visit === 'again' || stored),
-      );
+      const stays = round < 0 && (runtime.visit === 'again' || stored);
+      const address = `${url}${pathOf(runtime)}${runtime.query}${stays ? '&stay' : ''}`;
+      const { ms, logits, fetched } = await browser.visit(address, stays ? 'stayed' : 'answered');
       if (round >= 0 && stored && fetched.some((path) => /\.(onnx|safetensors)$/.test(path)))
         throw new Error(`${titleOf(runtime)}: its model was fetched and not in Cache Storage`);
       const kind = runtime.precision === 'int8' ? 'int8' : 'float';
@@ -148,19 +149,4 @@ async function startInTurns(browser, url, runtimes, runs, log) {
     }
   }
   return times;
-}
-
-/** What a new page answers, and when; it is closed as soon as it has, unless it is to `stay`. */
-async function visit(browser, address, stay) {
-  const page = await browser.newPage();
-  const failed = new Promise((_, reject) => page.once('pageerror', reject));
-  failed.catch(() => {});
-  // The page says when it is done: asking it meanwhile, as waitForFunction does in every frame, would take from its time.
-  const done = page.waitForEvent('console', (message) => message.text() === (stay ? 'stayed' : 'answered'));
-  done.catch(() => {});
-  await page.goto(stay ? `${address}&stay` : address, { waitUntil: 'commit' });
-  await Promise.race([done, failed]);
-  const answer = await page.evaluate(() => globalThis.answer);
-  await page.close();
-  return answer;
 }

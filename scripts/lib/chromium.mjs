@@ -22,21 +22,10 @@ export async function whyNoBrowser() {
 }
 
 // Without its sandbox, which a container's root user cannot have: it only sees pages of this machine.
-const settings = () => ({ executablePath: findChromium(), args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-
-/** Which one runs, for a person: the headless shell is the one that has nothing but pages. */
-export function versionOf(context) {
-  return `Chromium ${context.browser()?.version()}${findChromium()?.endsWith('headless-shell') ? ', headless shell' : ''}`;
-}
+export const chromiumFlags = ['--no-sandbox', '--disable-dev-shm-usage'];
 
 /** Starts a headless Chromium. */
 export async function launchChromium() {
   const { chromium } = await import('playwright-core');
-  return chromium.launch(settings());
-}
-
-/** Starts one with its cache in a folder, as a person's has: a context to open pages in. */
-export async function launchChromiumWithCache(folder) {
-  const { chromium } = await import('playwright-core');
-  return chromium.launchPersistentContext(folder, settings());
+  return chromium.launch({ executablePath: findChromium(), args: chromiumFlags });
 }
