@@ -160,11 +160,16 @@ function wholePanel<T>(
       return;
     }
   }
+  if (sizeof<T>() == sizeof<Words>()) {
+    wordBytes4x8(a, stride, length, weights, bias, m, k, y, strideY, count >> 2);
+    if ((count & 3) == 0) return;
+    i = count - 4;
+    wordBytes4x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY, 1);
+    return;
+  }
   for (; i < count; i += 4) {
     i = min(i, count - 4);
-    if (sizeof<T>() == sizeof<Words>()) {
-      wordBytes4x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
-    } else bytes4x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+    bytes4x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
   }
 }
 
