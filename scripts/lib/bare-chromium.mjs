@@ -77,6 +77,13 @@ async function soon(promise, what) {
   }
 }
 
+/** Asks to be told of pages' addresses; returns the version. */
+async function listen(browser) {
+  await browser.ask('Target.setDiscoverTargets', { discover: true });
+  const { product } = await browser.ask('Browser.getVersion');
+  return product.replace(/^.*\//, '');
+}
+
 /**
  * Starts one with its cache in a folder. `visit(url, done)` goes to `url` in a new page, waits until the page says `done` by its hash, closes it and
  * resolves with its `globalThis.answer`; rejects where the hash begins with "failed".
@@ -92,8 +99,10 @@ export async function startBareChromium(profile) {
     const { hash } = new URL(targetInfo.url);
     listeners.get(targetInfo.targetId)?.(decodeURIComponent(hash.slice(1)));
   });
-  await browser.ask('Target.setDiscoverTargets', { discover: true });
-  const { product } = await browser.ask('Browser.getVersion');
+  const version = await listen(browser).catch((error) => {
+    child.kill();
+    throw error;
+  });
 
   async function visit(url, done) {
     const { targetId } = await browser.ask('Target.createTarget', { url: 'about:blank' });
@@ -118,12 +127,12 @@ export async function startBareChromium(profile) {
       return result.value;
     } finally {
       listeners.delete(targetId);
-      await browser.ask('Target.closeTarget', { targetId });
+      await browser.ask('Target.closeTarget', { targetId }).catch(() => {});
     }
   }
 
   return {
-    version: product.replace(/^.*\//, ''),
+    version,
     visit,
     async close() {
       const ended = new Promise((resolve) => child.once('exit', resolve));
