@@ -36,7 +36,7 @@ class Connection {
     };
     child.once('error', (error) => end(error.message));
     child.once('exit', (code, signal) => end(signal ?? code));
-    toBrowser.on('error', (error) => end(error.message));
+    for (const pipe of [toBrowser, fromBrowser]) pipe.on('error', (error) => end(error.message));
     fromBrowser.setEncoding('utf8').on('data', (text) => {
       const messages = (this.#rest + text).split('\0');
       this.#rest = messages.pop();
