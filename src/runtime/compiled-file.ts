@@ -1,7 +1,7 @@
 import { readSafetensorsHeader } from '../formats/safetensors.js';
 import { GhostkitError } from '../tensor/error.js';
 import { checkProgram } from './check-program.js';
-import { Checksum, type CompiledHeader, parseCompiled, type Region } from './compiled-format.js';
+import { Checksum, type CompiledHeader, parseCompiled } from './compiled-format.js';
 import { CompiledModel } from './compiled-model.js';
 import { Executor, type FreshMemory, preloadKernels, usableThreads } from './executor.js';
 import { imageBytes } from './program.js';
@@ -94,24 +94,14 @@ async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<C
   const fill = async (fresh: FreshMemory) => {
     const sum = new Checksum().addText(header.text);
     const scratch = program.address + imageBytes(program);
-    let complaint: unknown;
-    await readRegions(header, source, options, fresh.memory, {
-      piece(at, bytes, wide) {
-        addTo(sum, fresh, at, bytes, scratch);
-        if (wide !== undefined) fresh.kernels.widen(at, wide, bytes / 2);
-      },
-      region({ address }) {
-        if (address !== program.address) return;
-        // While the weights arrive. That the file is damaged goes before how that shows.
-        complaint = complaintOf(() =>
-          checkProgram(program, new Int32Array(fresh.memory.buffer, address, program.wordCount)),
-        );
-      },
+    await readRegions(header, source, options, fresh.memory, (at, bytes, wide) => {
+      addTo(sum, fresh, at, bytes, scratch);
+      if (wide !== undefined) fresh.kernels.widen(at, wide, bytes / 2);
     });
     if (sum.digest() !== header.checksum) {
       throw new GhostkitError('this compiled model is damaged: it does not have its checksum; get it again');
     }
-    if (complaint !== undefined) throw complaint;
+    checkProgram(program, new Int32Array(fresh.memory.buffer, program.address, program.wordCount));
   };
   const count = Math.min(usableThreads(threads), program.threads);
   const executor = await Executor.create(program, fill, { threads: count, relaxed });
@@ -120,15 +110,6 @@ async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<C
     throw options.signal.reason;
   }
   return new CompiledModel(executor, metadata);
-}
-
-function complaintOf(check: () => void): unknown {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
 }
 
 /** Adds memory to a checksum; `scratch` is a place for it that nobody uses yet. */
@@ -149,24 +130,17 @@ function addTo(
 /** How much is read at once: what is done with it finds it in the processor's cache, and more arrives meanwhile. A multiple of 32. */
 const PIECE = 1 << 18;
 
-/** Who is told what has been read: where each piece stands and, where it has to be widened, to where; and each region that is complete. */
-interface Reader {
-  piece(at: number, bytes: number, wide?: number): void;
-  region(region: Region): void;
-}
-
-/** Reads every region to its place in memory. */
+/** Reads every region to its place in memory; `done` is told where each piece stands and, where it has to be widened, to where. */
 async function readRegions(
   { regions, dataStart, total }: ReturnType<typeof readCompiledHeader>,
   source: CompiledSource,
   { onProgress, signal }: LoadOptions,
   { buffer }: WebAssembly.Memory,
-  reader: Reader,
+  done: (at: number, bytes: number, wide?: number) => void,
 ): Promise<void> {
   let loaded = dataStart;
   onProgress?.({ loaded, total });
-  for (const region of regions) {
-    const { address, bytes, from, stored } = region;
+  for (const { address, bytes, from, stored } of regions) {
     // At the end of the region: float16 is widened from its start on, and never overtakes what is yet to be read.
     const start = address + bytes - stored;
     for (let offset = 0; offset < stored; offset += PIECE) {
@@ -175,9 +149,8 @@ async function readRegions(
       const got = await source.read(into, dataStart + from + offset);
       loaded += got;
       if (got < into.length) throw cutOff(loaded, total);
-      reader.piece(start + offset, into.length, stored < bytes ? address + 2 * offset : undefined);
+      done(start + offset, into.length, stored < bytes ? address + 2 * offset : undefined);
       onProgress?.({ loaded, total });
     }
-    reader.region(region);
   }
 }
