@@ -46,16 +46,12 @@ export async function loadCompiled(
   options: LoadOptions = {},
 ): Promise<CompiledModel> {
   if (source instanceof Uint8Array) return loadCompiledBytes(source, options);
-  const { threads = 1, relaxed, fetch } = options;
-  const kernels = { threads: usableThreads(threads), relaxed };
-  // Asked for beside the model, and before it, since they have to be compiled; but a cache of the page's own takes longer to answer than the browser's.
-  if (!fetch) void preloadKernels(kernels);
+  // Asked for at once, to arrive beside the model.
+  void preloadKernels({ threads: usableThreads(options.threads ?? 1), relaxed: options.relaxed });
   const { openSource } = await import('./compiled-source.js');
   let opened: CompiledSource | undefined;
   try {
-    const opening = openSource(source, options);
-    if (fetch) void preloadKernels(kernels);
-    opened = await opening;
+    opened = await openSource(source, options);
     return await loadFrom(opened, options);
   } catch (error) {
     if (error instanceof GhostkitError)

@@ -41,12 +41,9 @@ export interface OpenFile {
   close(): void;
 }
 
-/** Whether a source is a file, in Node, and not what has to be fetched. */
-export const isFile = (source: string | URL) =>
-  isNode && (source instanceof URL ? source.protocol === 'file:' : !/^https?:/.test(source));
-
-/** Opens a file in Node. */
-export async function openFile(source: string | URL): Promise<OpenFile> {
+/** Opens a file in Node; undefined for what has to be fetched. */
+export async function openFile(source: string | URL): Promise<OpenFile | undefined> {
+  if (!isNode || (source instanceof URL ? source.protocol !== 'file:' : /^https?:/.test(source))) return undefined;
   const fs = await node<typeof import('node:fs')>('fs');
   let descriptor: number;
   try {
