@@ -15,11 +15,10 @@ const MODELS = {
 };
 
 /**
- * Every runtime in a page that has its script in it, and links that preload what it will need where that takes no time from it, as it does from
- * ghostkit: what a link asks for some milliseconds earlier delays the script for longer. `place`: where the network runs. `visit`: the first, on
- * which the browser has the files and no compiled code, or another after one of some seconds, from which it has kept the code that it found worth
- * keeping. `store`: where the weights are, in the browser's HTTP cache or in Cache Storage, which a page reads faster; a peer has its
- * WebAssembly there too, since that is faster for it.
+ * Every runtime in a page that has its script in it. `preload`: what links in front of the script ask for; nothing for ghostkit, whose script they delay
+ * by more than they bring. `place`: where the network runs. `visit`: the first, on which the browser has the files and no compiled code, or another
+ * after one of some seconds, from which it has kept the code that it found worth keeping. `store`: where the weights are, in the browser's HTTP cache
+ * or in Cache Storage, which a page reads faster; a peer has its WebAssembly there too, since that is faster for it.
  */
 const ghostkit = (precision, place, { visit = 'first', store = 'http-cache' } = {}) => ({
   ...{ runtime: 'ghostkit', where: 'chromium', precision, place, visit, store },

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { chromiumFlags, findChromium } from './chromium.mjs';
 
-// A headless Chromium in whose pages nothing looks. What drives browsers for tests has itself told of all that a page does, and of two cores that takes
-// the start of a page a quarter. Here a page is told where to go and is left alone until the hash of its address says that it is done.
+// A headless Chromium in whose pages nothing looks. What drives browsers for tests has itself told of all that a page does, which on two cores makes the
+// start of a page last a tenth longer. Here a page is told where to go and is left alone until the hash of its address says that it is done.
 
 /** Not what a browser does on its own behalf meanwhile. */
 const QUIET = [
@@ -44,7 +44,7 @@ class Connection {
     });
   }
 
-  ask(method, params = {}, sessionId = undefined) {
+  ask(method, params, sessionId) {
     if (this.#ended) return Promise.reject(this.#ended);
     const id = ++this.#count;
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
@@ -93,6 +93,7 @@ export async function startBareChromium(profile) {
   const child = spawn(findChromium(), [...flags, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
   });
+  const exit = new Promise((resolve) => child.once('exit', resolve));
   const browser = new Connection(child);
   const listeners = new Map();
   browser.on('Target.targetInfoChanged', ({ targetInfo }) => {
@@ -135,10 +136,8 @@ export async function startBareChromium(profile) {
     version,
     visit,
     async close() {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      if (child.exitCode !== null) return;
       await browser.ask('Browser.close').catch(() => child.kill());
-      await ended;
+      await exit;
     },
   };
 }
