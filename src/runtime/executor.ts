@@ -6,6 +6,7 @@ import {
   compileWasm,
   hasRelaxedSimd,
   hasWideSimd,
+  instantiate,
   mayWait,
   requireSimd,
   startThread,
@@ -130,8 +131,7 @@ export class Executor {
     const variant = await variantFor({ threads, relaxed });
     const memory = allocate(program.memory.total, threads > 1);
     const module = await loadKernels(fileOf(variant, program.training));
-    const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
-    const kernels = exports as unknown as Kernels;
+    const kernels = (await instantiate(module, memory)) as unknown as Kernels;
     await fill({ memory, kernels });
     const helpers = Array.from({ length: threads - 1 }, (_, i) =>
       startThread({ module, memory, sync: SYNC_ADDRESS, tid: i + 1, threads }),

@@ -31,6 +31,18 @@ export async function compileWasm(url: URL): Promise<WebAssembly.Module> {
   }
 }
 
+/**
+ * What a module exports, over a memory. In Node at once: with nothing else to wait for, its event loop would drain V8's tasks, and that hangs now and then
+ * (nodejs/node#54918). Pages may not make instances at once in every browser.
+ */
+export async function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<WebAssembly.Exports> {
+  const imports = { env: { memory } };
+  return (isNode ? new WebAssembly.Instance(module, imports) : await WebAssembly.instantiate(module, imports)).exports;
+}
+
 /** A file that is open for reading. */
 export interface OpenFile {
   readonly size: number;
