@@ -8,11 +8,14 @@ const isNode = typeof process !== 'undefined' && Boolean(process.versions?.node)
 
 const node = <T>(name: string): Promise<T> => import(/* @vite-ignore */ `node:${name}`);
 
+// In Node, WebAssembly is compiled and instances are made at once. With nothing else to wait for, the event loop would drain V8's tasks, and with that a
+// process hangs (nodejs/node#54918) or ends with the promise unsettled, now and then.
+
 /** A WebAssembly file of the package, compiled. */
 export async function compileWasm(url: URL): Promise<WebAssembly.Module> {
   if (isNode && url.protocol === 'file:') {
     const { readFile } = await node<typeof import('node:fs/promises')>('fs/promises');
-    return WebAssembly.compile(await readFile(url));
+    return new WebAssembly.Module(await readFile(url));
   }
   try {
     const response = await fetch(url);
@@ -31,10 +34,7 @@ export async function compileWasm(url: URL): Promise<WebAssembly.Module> {
   }
 }
 
-/**
- * What a module exports, over a memory. In Node at once: with nothing else to wait for, its event loop would drain V8's tasks, and that hangs now and then
- * (nodejs/node#54918). Pages may not make instances at once in every browser.
- */
+/** What a module exports, over a memory. Pages may not make instances at once in every browser. */
 export async function instantiate(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,

@@ -5,8 +5,9 @@
  * @param {{ module: WebAssembly.Module, memory: WebAssembly.Memory, sync: number, tid: number, threads: number }} data
  * @param {(message: string) => void} post
  */
-async function serve({ module, memory, sync, tid, threads }, post) {
-  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+function serve({ module, memory, sync, tid, threads }, post) {
+  // At once, as threads may everywhere; see platform.ts for why.
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const work = /** @type {(sync: number, tid: number, threads: number) => void} */ (exports.work);
   post('ready');
   try {
@@ -24,8 +25,8 @@ if (typeof process !== 'undefined' && process.versions?.node) {
     serve(workerData, (message) => parentPort.postMessage(message)),
   );
 } else {
-  self.onmessage = async (event) => {
-    await serve(event.data, (message) => self.postMessage(message));
+  self.onmessage = (event) => {
+    serve(event.data, (message) => self.postMessage(message));
     self.close();
   };
 }
