@@ -2,12 +2,13 @@
 // out of date, so that every npm script can call it first.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleForPages } from './bundle-pages.mjs';
+import { writeOut } from './lib/write-out.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(import.meta.url);
@@ -15,6 +16,8 @@ const ifStale = process.argv.includes('--if-stale');
 
 const kernels = join(root, 'src/kernels');
 const kernelOutput = join(kernels, 'build');
+/** The kernels as AssemblyScript compiles them; see lib/write-out.mjs. */
+const writtenOut = join(root, 'build/kernels');
 const dist = join(root, 'dist');
 
 /**
@@ -54,7 +57,7 @@ function run(packageName, bin, args) {
 async function buildKernel(name, features) {
   const threads = features.includes('threads');
   const args = [
-    ...['src/kernels/index.ts', '--outFile', `src/kernels/build/${name}.wasm`, '-O3', '--runtime', 'stub'],
+    ...['build/kernels/index.ts', '--outFile', `src/kernels/build/${name}.wasm`, '-O3', '--runtime', 'stub'],
     ...['--importMemory', '--noExportMemory', '--disableWarning', '112'],
     ...['simd', 'bulk-memory', ...features].flatMap((feature) => ['--enable', feature]),
     ...['--use', `WIDE_SIMD=${name.startsWith('wide') ? 1 : 0}`],
@@ -67,8 +70,19 @@ async function buildKernel(name, features) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
+function writeOutKernels() {
+  const files = readdirSync(kernels).filter((name) => name.endsWith('.ts'));
+  const texts = Object.fromEntries(
+    files.map((name) => [basename(name, '.ts'), readFileSync(join(kernels, name), 'utf8')]),
+  );
+  rmSync(writtenOut, { recursive: true, force: true });
+  mkdirSync(writtenOut, { recursive: true });
+  for (const [name, text] of Object.entries(writeOut(texts))) writeFileSync(join(writtenOut, `${name}.ts`), text);
+}
+
 /** As many at a time as there are cores. */
 async function buildKernels() {
+  writeOutKernels();
   mkdirSync(kernelOutput, { recursive: true });
   const queue = Object.entries(variants);
   const next = async () => {
@@ -87,7 +101,10 @@ function copyFaceWeights() {
   cpSync(join(from, 'LICENSE'), join(to, 'LICENSE'));
 }
 
-const sources = newest(kernels, (path) => path === kernelOutput);
+const sources = Math.max(
+  newest(kernels, (path) => path === kernelOutput),
+  newest(join(root, 'scripts/lib/write-out.mjs')),
+);
 const oldest = Math.min(...Object.keys(variants).map((name) => newest(join(kernelOutput, `${name}.wasm`))));
 if (!ifStale || sources > oldest) await buildKernels();
 

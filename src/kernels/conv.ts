@@ -2,8 +2,7 @@ import { arg } from './args';
 import { BLOCK, gathers, indirection, TAP } from './indirection';
 import { Activation } from './opcodes';
 import { first, last } from './share';
-import { finish, sum1x32, sum1x4, sum1x8, sum4x8, sum6x8, sum8x4 } from './tiles';
-import { rows6x16, rows6x8, sum6x16 } from './tiles-wide';
+import { finish, sumFourPanels, sumTile, tile } from './tiles';
 
 // Convolution as an indirect matrix product (Dukhan, "The Indirect Convolution Algorithm", 2019): every output pixel has one pointer
 // for each tap of the kernel, to the input pixel under it or to zeros outside the image, so pointwise, strided, padded and dilated
@@ -72,7 +71,7 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
       let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
       let i = 0;
       if (direct && columns == 8) {
-        for (; i + 6 <= count; i += 6, y += 6 * strideY) rows6x16(table + (<usize>i << 2), inner, weights, bytes, bias, y, strideY, least);
+        for (; i + 6 <= count; i += 6, y += 6 * strideY) tile<6, 2, 2, true>(table + (<usize>i << 2), inner, weights, bytes, bias, 0, 0, y, strideY, least);
       }
       for (; i < count; i += 6) {
         pair(table + (<usize>i << 2), taps, channels, weights, bytes, bias, sums);
@@ -94,12 +93,12 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
     let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
     let i = 0;
     if (direct && columns == 8) {
-      for (; i + 6 <= count; i += 6, y += 6 * strideY) rows6x8(table + (<usize>i << 2), inner, weights, bias, y, strideY, least);
+      for (; i + 6 <= count; i += 6, y += 6 * strideY) tile<6, 2, 1, true>(table + (<usize>i << 2), inner, weights, 0, bias, 0, 0, y, strideY, least);
     }
     while (i < count) {
       const left = count - i;
       const height = width == 4 ? 8 : SIX_ROWS && left > 4 ? 6 : 4;
-      tile(height, table + (<usize>i << 2), taps, channels, weights, bias, sums);
+      oneTile(height, table + (<usize>i << 2), taps, channels, weights, bias, sums);
       finish(sums, width, y, strideY, r, strideR, activation, min(height, left), columns);
       i += height;
       y += <usize>height * strideY;
@@ -111,18 +110,18 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
 /** The sums of one tile over all taps. */
 // @ts-expect-error: decorator
 @inline
-function tile(height: i32, pointers: usize, taps: i32, channels: i32, weights: usize, bias: usize, sums: usize): void {
+function oneTile(height: i32, pointers: usize, taps: i32, channels: i32, weights: usize, bias: usize, sums: usize): void {
   const bytes = <usize>channels << 2;
   let from = bias;
   let step: usize = 0;
   for (let tap = 0; tap < taps; tap++, pointers += TAP) {
     if (height == 8) {
-      sum8x4(pointers, bytes, weights, from, step, sums);
+      sumTile<8, 1>(pointers, bytes, weights, from, step, sums);
       step = 16;
       weights += bytes << 2;
     } else {
-      if (SIX_ROWS && height == 6) sum6x8(pointers, bytes, weights, from, step, sums);
-      else sum4x8(pointers, bytes, weights, from, step, sums);
+      if (SIX_ROWS && height == 6) sumTile<6, 2>(pointers, bytes, weights, from, step, sums);
+      else sumTile<4, 2>(pointers, bytes, weights, from, step, sums);
       step = 32;
       weights += bytes << 3;
     }
@@ -139,7 +138,7 @@ function pair(pointers: usize, taps: i32, channels: i32, weights: usize, stride:
   let second: usize = 32;
   let step: usize = 0;
   for (let tap = 0; tap < taps; tap++, pointers += TAP, weights += bytes << 3) {
-    sum6x16(pointers, bytes, weights, stride, from, second, step, sums, PAIR);
+    tile<6, 2, 2, false>(pointers, bytes, weights, stride, from, second, step, sums, PAIR, 0);
     from = sums;
     second = PAIR;
     step = 32;
@@ -167,9 +166,9 @@ function vectorBlock(p: usize, table: usize, sums: usize, row: i32, count: i32, 
       let weights = <usize>arg(p, 19) + <usize>at * stride;
       let pointers = table + (<usize>i << 2);
       for (let tap = 0; tap < taps; tap++, pointers += TAP) {
-        if (four) sum1x32(pointers, bytes, weights, stride, from, sums);
-        else if (width == 8) sum1x8(pointers, bytes, weights, from, 0, sums);
-        else sum1x4(pointers, bytes, weights, from, 0, sums);
+        if (four) sumFourPanels(pointers, bytes, weights, stride, from, sums);
+        else if (width == 8) sumTile<1, 2>(pointers, bytes, weights, from, 0, sums);
+        else sumTile<1, 1>(pointers, bytes, weights, from, 0, sums);
         weights += bytes * <usize>width;
         from = sums;
       }

@@ -1,8 +1,5 @@
 import { arg } from './args';
-import { edge3s1, edge3s2, four3s1, four3s2, storeFour } from './depthwise-rows';
-import { edge5s1, edge5s2, four5s1, four5s2 } from './depthwise-rows-5';
-import { eight3s1, eight3s2, eightEdge3s1, eightEdge3s2 } from './depthwise-wide';
-import { eight5s1, eight5s2, eightEdge5s1, eightEdge5s2 } from './depthwise-wide-5';
+import { fourPixels, storeFour } from './depthwise-rows';
 import { Activation } from './opcodes';
 import { first, last } from './share';
 import { activate, madd, storeLanes } from './vector';
@@ -181,7 +178,7 @@ function fours(
     // Whole pairs of vectors; what is left follows below.
     const vector = <usize>arg(p, 10) * line + 16;
     const pairs = bytes & ~31;
-    pairsOfFours(shape, x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, pairs, low, rows, count, left, right);
+    strip<2>(shape, x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, pairs, low, rows, count, left, right);
     if (bytes == pairs) return;
     bytes -= pairs;
     x += pairs;
@@ -189,47 +186,46 @@ function fours(
     r += pairs;
     w += (pairs >> 4) * vector;
   }
-  if (left != 0 || right != 0) {
-    if (shape == 7) edge3s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
-    else if (shape == 8) edge3s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
-    else if (shape == 11) edge5s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
-    else edge5s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+  if (shape != 0) {
+    strip<1>(shape, x, pixel, skip, w, 0, before, after, y, strideY, r, strideR, bytes, low, rows, count, left, right);
     return;
   }
   for (; count > 0; count--) {
-    if (shape == 7) four3s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
-    else if (shape == 8) four3s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
-    else if (shape == 11) four5s1(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
-    else if (shape == 12) four5s2(x, pixel, skip, w, before, after, y, strideY, r, strideR, bytes, low, rows);
-    else fourAny(p, x, stepY, w, before, after, y, r, bytes, rows);
+    fourAny(p, x, stepY, w, before, after, y, r, bytes, rows);
     x += <usize>(strideX << 2) * pixel;
     y += strideY << 2;
     r += strideR << 2;
   }
 }
 
-/** The same for two vectors of channels at a time, `vector` bytes of weights apart, where `shape` tells the width of the kernel and its stride. */
-function pairsOfFours(
+/** `count` times four pixels with the loop that is written for a kernel, which `shape` tells. */
+function strip<VECTORS extends number>(
   shape: i32, x: usize, pixel: usize, skip: usize, w: usize, vector: usize, before: usize, after: usize, y: usize, strideY: usize,
   r: usize, strideR: usize, bytes: usize, low: f32, rows: i32, count: i32, left: i32, right: i32,
 ): void {
+  const step = (shape & 1) == 0 ? pixel << 3 : pixel << 2;
   if (left != 0 || right != 0) {
-    if (shape == 7) eightEdge3s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
-    else if (shape == 8) eightEdge3s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
-    else if (shape == 11) eightEdge5s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
-    else eightEdge5s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+    four<true, VECTORS>(shape, x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
     return;
   }
-  const step = (shape & 1) == 0 ? pixel << 3 : pixel << 2;
   for (; count > 0; count--) {
-    if (shape == 7) eight3s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
-    else if (shape == 8) eight3s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
-    else if (shape == 11) eight5s1(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
-    else eight5s2(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows);
+    four<false, VECTORS>(shape, x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, 0, 0);
     x += step;
     y += strideY << 2;
     r += strideR << 2;
   }
+}
+
+// @ts-expect-error: decorator
+@inline
+function four<EDGE extends boolean, VECTORS extends number>(
+  shape: i32, x: usize, pixel: usize, skip: usize, w: usize, vector: usize, before: usize, after: usize, y: usize, strideY: usize,
+  r: usize, strideR: usize, bytes: usize, low: f32, rows: i32, left: i32, right: i32,
+): void {
+  if (shape == 7) fourPixels<3, 1, EDGE, VECTORS>(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+  else if (shape == 8) fourPixels<3, 2, EDGE, VECTORS>(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+  else if (shape == 11) fourPixels<5, 1, EDGE, VECTORS>(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
+  else fourPixels<5, 2, EDGE, VECTORS>(x, pixel, skip, w, vector, before, after, y, strideY, r, strideR, bytes, low, rows, left, right);
 }
 
 /** Any kernel width, stride and dilation. */

@@ -28,8 +28,8 @@ export function fewOutputs(p: usize, tid: i32, threads: i32): void {
       let weights = <usize>arg(p, 19);
       memory.fill(sums, 0, 128);
       for (let tap = 0; tap < taps; tap++, pointers += TAP) {
-        if (single) sum4x1(pointers, bytes, weights, sums);
-        else sum2x4(pointers, bytes, weights, sums);
+        if (single) sumTap<4, 1>(pointers, bytes, weights, sums);
+        else sumTap<2, 4>(pointers, bytes, weights, sums);
         weights += single ? bytes : bytes << 2;
       }
       if (single) finishColumn(p, sums, row + i, min(4, count - i));
@@ -38,71 +38,27 @@ export function fewOutputs(p: usize, tid: i32, threads: i32): void {
   }
 }
 
-/** Four rows by one output, over one tap. */
-function sum4x1(pointers: usize, bytes: usize, b: usize, sums: usize): void {
-  let c0 = v128.load(sums);
-  let c1 = v128.load(sums, 16);
-  let c2 = v128.load(sums, 32);
-  let c3 = v128.load(sums, 48);
-  let a0 = <usize>load<u32>(pointers);
-  let a1 = <usize>load<u32>(pointers, 4);
-  let a2 = <usize>load<u32>(pointers, 8);
-  let a3 = <usize>load<u32>(pointers, 12);
-  for (const stop = a0 + bytes; a0 < stop; b += 16) {
-    const w = v128.load(b);
-    c0 = madd(v128.load(a0), w, c0);
-    c1 = madd(v128.load(a1), w, c1);
-    c2 = madd(v128.load(a2), w, c2);
-    c3 = madd(v128.load(a3), w, c3);
-    a0 += 16;
-    a1 += 16;
-    a2 += 16;
-    a3 += 16;
+/** `ROWS` by `OUTPUTS`, over one tap. */
+function sumTap<ROWS extends number, OUTPUTS extends number>(pointers: usize, bytes: usize, b: usize, sums: usize): void {
+  let a: Registers<usize>;
+  let c: Registers<v128>;
+  unroll: for (let i = 0; i < ROWS; i++) {
+    unroll: for (let j = 0; j < OUTPUTS; j++) c[i][j] = v128.load(sums, 16 * (i * OUTPUTS + j));
   }
-  v128.store(sums, c0);
-  v128.store(sums, c1, 16);
-  v128.store(sums, c2, 32);
-  v128.store(sums, c3, 48);
-}
-
-/** Two rows by four outputs, over one tap. */
-function sum2x4(pointers: usize, bytes: usize, b: usize, sums: usize): void {
-  let c00 = v128.load(sums);
-  let c01 = v128.load(sums, 16);
-  let c02 = v128.load(sums, 32);
-  let c03 = v128.load(sums, 48);
-  let c10 = v128.load(sums, 64);
-  let c11 = v128.load(sums, 80);
-  let c12 = v128.load(sums, 96);
-  let c13 = v128.load(sums, 112);
-  let a0 = <usize>load<u32>(pointers);
-  let a1 = <usize>load<u32>(pointers, 4);
-  for (const stop = a0 + bytes; a0 < stop; b += 64) {
-    const x0 = v128.load(a0);
-    const x1 = v128.load(a1);
-    let w = v128.load(b);
-    c00 = madd(x0, w, c00);
-    c10 = madd(x1, w, c10);
-    w = v128.load(b, 16);
-    c01 = madd(x0, w, c01);
-    c11 = madd(x1, w, c11);
-    w = v128.load(b, 32);
-    c02 = madd(x0, w, c02);
-    c12 = madd(x1, w, c12);
-    w = v128.load(b, 48);
-    c03 = madd(x0, w, c03);
-    c13 = madd(x1, w, c13);
-    a0 += 16;
-    a1 += 16;
+  unroll: for (let i = 0; i < ROWS; i++) a[i] = <usize>load<u32>(pointers, 4 * i);
+  for (const stop = a[0] + bytes; a[0] < stop; b += 16 * OUTPUTS) {
+    let x: Registers<v128>;
+    let w: v128;
+    unroll: for (let i = 0; i < ROWS; i++) x[i] = v128.load(a[i]);
+    unroll: for (let j = 0; j < OUTPUTS; j++) {
+      w = v128.load(b, 16 * j);
+      unroll: for (let i = 0; i < ROWS; i++) c[i][j] = madd(x[i], w, c[i][j]);
+    }
+    unroll: for (let i = 0; i < ROWS; i++) a[i] += 16;
   }
-  v128.store(sums, c00);
-  v128.store(sums, c01, 16);
-  v128.store(sums, c02, 32);
-  v128.store(sums, c03, 48);
-  v128.store(sums, c10, 64);
-  v128.store(sums, c11, 80);
-  v128.store(sums, c12, 96);
-  v128.store(sums, c13, 112);
+  unroll: for (let i = 0; i < ROWS; i++) {
+    unroll: for (let j = 0; j < OUTPUTS; j++) v128.store(sums, c[i][j], 16 * (i * OUTPUTS + j));
+  }
 }
 
 /** The sums over the lanes of four vectors, side by side. */

@@ -1,243 +1,98 @@
 import { Activation } from './opcodes';
 import { activate, madd, storeLanes } from './vector';
 
-// The inner loops of a convolution: rows, given by their pointers at one tap (see indirection.ts), times one packed panel of output channels.
-// The sums start from `from` (the bias, or the sums of the taps before; `step` bytes from row to row) and end in `sums`, row by row;
-// {@link finish} writes them out. The two are apart because V8 keeps 12 sums, 2 weights and 1 input in registers only where little else is
-// alive: with the output's arguments in the same function the loop runs at two thirds of the speed, and unrolled or with 12 sums on plain SIMD
-// it spills. Six rows are for fused multiply-add, four for plain SIMD.
-
-/** 6 rows by a panel of 8. */
-export function sum6x8(pointers: usize, bytes: usize, b: usize, from: usize, step: usize, sums: usize): void {
-  let c00 = v128.load(from);
-  let c01 = v128.load(from, 16);
-  from += step;
-  let c10 = v128.load(from);
-  let c11 = v128.load(from, 16);
-  from += step;
-  let c20 = v128.load(from);
-  let c21 = v128.load(from, 16);
-  from += step;
-  let c30 = v128.load(from);
-  let c31 = v128.load(from, 16);
-  from += step;
-  let c40 = v128.load(from);
-  let c41 = v128.load(from, 16);
-  from += step;
-  let c50 = v128.load(from);
-  let c51 = v128.load(from, 16);
-  let a0 = <usize>load<u32>(pointers);
-  let a1 = <usize>load<u32>(pointers, 4);
-  let a2 = <usize>load<u32>(pointers, 8);
-  let a3 = <usize>load<u32>(pointers, 12);
-  let a4 = <usize>load<u32>(pointers, 16);
-  let a5 = <usize>load<u32>(pointers, 20);
-  for (const stop = a0 + bytes; a0 < stop; b += 32) {
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    let a = v128.load32_splat(a0);
-    c00 = madd(a, b0, c00);
-    c01 = madd(a, b1, c01);
-    a = v128.load32_splat(a1);
-    c10 = madd(a, b0, c10);
-    c11 = madd(a, b1, c11);
-    a = v128.load32_splat(a2);
-    c20 = madd(a, b0, c20);
-    c21 = madd(a, b1, c21);
-    a = v128.load32_splat(a3);
-    c30 = madd(a, b0, c30);
-    c31 = madd(a, b1, c31);
-    a = v128.load32_splat(a4);
-    c40 = madd(a, b0, c40);
-    c41 = madd(a, b1, c41);
-    a = v128.load32_splat(a5);
-    c50 = madd(a, b0, c50);
-    c51 = madd(a, b1, c51);
-    a0 += 4;
-    a1 += 4;
-    a2 += 4;
-    a3 += 4;
-    a4 += 4;
-    a5 += 4;
+/**
+ * The inner loop of a convolution: `ROWS`, given by their pointers at one tap (see indirection.ts), times `PANELS` packed panels of output channels, each of
+ * `VECTORS` and `stride` bytes behind the one before. The sums start from `from` (the bias, or the sums of the taps before; `step` bytes from row to row;
+ * a second panel's `second` bytes behind the first's) and end at `to`, row by row, `apart` bytes from panel to panel; {@link finish} writes them out.
+ * `DIRECT` is for a single tap: from the bias of both panels at `from` on and all the way to the output's rows, `apart` bytes from one to the next; nothing
+ * is below `least`.
+ *
+ * Sums and output are apart because V8 keeps 12 sums, 2 weights and 1 input in registers only where little else is alive: with the output's arguments in
+ * the same function the loop runs at two thirds of the speed, and with several steps at a time or with 12 sums on plain SIMD it spills. Six rows are for fused
+ * multiply-add, four for plain SIMD.
+ *
+ * Two panels are for vectors of 256 bits, which V8 makes of two adjacent ones of 128 (--experimental-wasm-revectorize): it starts from stores that lie side
+ * by side and goes up to what was loaded side by side. The two have to have one address and offsets that differ by 16, with no load between the stores and
+ * no store between the loads; an address that is a constant does not count. The 24 sums are then 12, which with two weights and an input fit into the
+ * registers; as vectors of 128 bits they do not.
+ */
+export function tile<ROWS extends number, VECTORS extends number, PANELS extends number, DIRECT extends boolean>(
+  pointers: usize, bytes: usize, b: usize, stride: usize, from: usize, second: usize, step: usize, to: usize, apart: usize, least: f32,
+): void {
+  let a: Registers<usize>;
+  let c: Registers<v128>;
+  let d = b + stride;
+  let more = from + second;
+  unroll: for (let i = 0; i < ROWS; i++) {
+    unroll: for (let n = 0; n < PANELS; n++) {
+      unroll: for (let j = 0; j < VECTORS; j++) {
+        if (!DIRECT) c[i][n][j] = v128.load(n == 0 ? from : more, 16 * j);
+        else if (i == 0) c[i][n][j] = v128.load(from, 32 * n + 16 * j);
+        else c[i][n][j] = c[0][n][j];
+      }
+    }
+    if (!DIRECT && i < ROWS - 1) {
+      from += step;
+      more += step;
+    }
   }
-  v128.store(sums, c00);
-  v128.store(sums, c01, 16);
-  v128.store(sums, c10, 32);
-  v128.store(sums, c11, 48);
-  v128.store(sums, c20, 64);
-  v128.store(sums, c21, 80);
-  v128.store(sums, c30, 96);
-  v128.store(sums, c31, 112);
-  v128.store(sums, c40, 128);
-  v128.store(sums, c41, 144);
-  v128.store(sums, c50, 160);
-  v128.store(sums, c51, 176);
+  unroll: for (let i = 0; i < ROWS; i++) a[i] = <usize>load<u32>(pointers, 4 * i);
+  for (const stop = a[0] + bytes; a[0] < stop; b += 16 * VECTORS, d += 16 * VECTORS) {
+    let w: Registers<v128>;
+    let v: v128;
+    unroll: for (let n = 0; n < PANELS; n++) {
+      unroll: for (let j = 0; j < VECTORS; j++) w[n][j] = v128.load(n == 0 ? b : d, 16 * j);
+    }
+    unroll: for (let i = 0; i < ROWS; i++) {
+      v = v128.load32_splat(a[i]);
+      unroll: for (let n = 0; n < PANELS; n++) {
+        unroll: for (let j = 0; j < VECTORS; j++) c[i][n][j] = madd(v, w[n][j], c[i][n][j]);
+      }
+    }
+    unroll: for (let i = 0; i < ROWS; i++) a[i] += 4;
+  }
+  if (DIRECT) {
+    const low = f32x4.splat(least);
+    unroll: for (let i = 0; i < ROWS; i++) {
+      unroll: for (let n = 0; n < PANELS; n++) {
+        unroll: for (let j = 0; j < VECTORS; j++) v128.store(to, f32x4.pmax(c[i][n][j], low), 32 * n + 16 * j);
+      }
+      if (i < ROWS - 1) to += apart;
+    }
+  } else {
+    unroll: for (let n = 0; n < PANELS; n++) {
+      unroll: for (let i = 0; i < ROWS; i++) {
+        unroll: for (let j = 0; j < VECTORS; j++) v128.store(to, c[i][n][j], 16 * (i * VECTORS + j));
+      }
+      if (n < PANELS - 1) to += apart;
+    }
+  }
 }
 
-/** 4 rows by a panel of 8. */
-export function sum4x8(pointers: usize, bytes: usize, b: usize, from: usize, step: usize, sums: usize): void {
-  let c00 = v128.load(from);
-  let c01 = v128.load(from, 16);
-  from += step;
-  let c10 = v128.load(from);
-  let c11 = v128.load(from, 16);
-  from += step;
-  let c20 = v128.load(from);
-  let c21 = v128.load(from, 16);
-  from += step;
-  let c30 = v128.load(from);
-  let c31 = v128.load(from, 16);
-  let a0 = <usize>load<u32>(pointers);
-  let a1 = <usize>load<u32>(pointers, 4);
-  let a2 = <usize>load<u32>(pointers, 8);
-  let a3 = <usize>load<u32>(pointers, 12);
-  for (const stop = a0 + bytes; a0 < stop; b += 32) {
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    let a = v128.load32_splat(a0);
-    c00 = madd(a, b0, c00);
-    c01 = madd(a, b1, c01);
-    a = v128.load32_splat(a1);
-    c10 = madd(a, b0, c10);
-    c11 = madd(a, b1, c11);
-    a = v128.load32_splat(a2);
-    c20 = madd(a, b0, c20);
-    c21 = madd(a, b1, c21);
-    a = v128.load32_splat(a3);
-    c30 = madd(a, b0, c30);
-    c31 = madd(a, b1, c31);
-    a0 += 4;
-    a1 += 4;
-    a2 += 4;
-    a3 += 4;
-  }
-  v128.store(sums, c00);
-  v128.store(sums, c01, 16);
-  v128.store(sums, c10, 32);
-  v128.store(sums, c11, 48);
-  v128.store(sums, c20, 64);
-  v128.store(sums, c21, 80);
-  v128.store(sums, c30, 96);
-  v128.store(sums, c31, 112);
+/** The sums of one panel; `from`, `step` and `sums` as `from`, `step` and `to` of {@link tile}. */
+// @ts-expect-error: decorator
+@inline
+export function sumTile<ROWS extends number, VECTORS extends number>(
+  pointers: usize, bytes: usize, b: usize, from: usize, step: usize, sums: usize,
+): void {
+  tile<ROWS, VECTORS, 1, false>(pointers, bytes, b, 0, from, 0, step, sums, 0, 0);
 }
 
-/** 8 rows by a panel of 4. */
-export function sum8x4(pointers: usize, bytes: usize, b: usize, from: usize, step: usize, sums: usize): void {
-  let c00 = v128.load(from);
-  from += step;
-  let c10 = v128.load(from);
-  from += step;
-  let c20 = v128.load(from);
-  from += step;
-  let c30 = v128.load(from);
-  from += step;
-  let c40 = v128.load(from);
-  from += step;
-  let c50 = v128.load(from);
-  from += step;
-  let c60 = v128.load(from);
-  from += step;
-  let c70 = v128.load(from);
-  let a0 = <usize>load<u32>(pointers);
-  let a1 = <usize>load<u32>(pointers, 4);
-  let a2 = <usize>load<u32>(pointers, 8);
-  let a3 = <usize>load<u32>(pointers, 12);
-  let a4 = <usize>load<u32>(pointers, 16);
-  let a5 = <usize>load<u32>(pointers, 20);
-  let a6 = <usize>load<u32>(pointers, 24);
-  let a7 = <usize>load<u32>(pointers, 28);
-  for (const stop = a0 + bytes; a0 < stop; b += 16) {
-    const b0 = v128.load(b);
-    c00 = madd(v128.load32_splat(a0), b0, c00);
-    c10 = madd(v128.load32_splat(a1), b0, c10);
-    c20 = madd(v128.load32_splat(a2), b0, c20);
-    c30 = madd(v128.load32_splat(a3), b0, c30);
-    c40 = madd(v128.load32_splat(a4), b0, c40);
-    c50 = madd(v128.load32_splat(a5), b0, c50);
-    c60 = madd(v128.load32_splat(a6), b0, c60);
-    c70 = madd(v128.load32_splat(a7), b0, c70);
-    a0 += 4;
-    a1 += 4;
-    a2 += 4;
-    a3 += 4;
-    a4 += 4;
-    a5 += 4;
-    a6 += 4;
-    a7 += 4;
-  }
-  v128.store(sums, c00);
-  v128.store(sums, c10, 16);
-  v128.store(sums, c20, 32);
-  v128.store(sums, c30, 48);
-  v128.store(sums, c40, 64);
-  v128.store(sums, c50, 80);
-  v128.store(sums, c60, 96);
-  v128.store(sums, c70, 112);
-}
-
-/** 1 row by a panel of 8. */
-export function sum1x8(pointers: usize, bytes: usize, b: usize, from: usize, step: usize, sums: usize): void {
-  let c00 = v128.load(from);
-  let c01 = v128.load(from, 16);
-  let a0 = <usize>load<u32>(pointers);
-  for (const stop = a0 + bytes; a0 < stop; b += 32) {
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    const a = v128.load32_splat(a0);
-    c00 = madd(a, b0, c00);
-    c01 = madd(a, b1, c01);
-    a0 += 4;
-  }
-  v128.store(sums, c00);
-  v128.store(sums, c01, 16);
-}
-
-/** 1 row by a panel of 4. */
-export function sum1x4(pointers: usize, bytes: usize, b: usize, from: usize, step: usize, sums: usize): void {
-  let c00 = v128.load(from);
-  let a0 = <usize>load<u32>(pointers);
-  for (const stop = a0 + bytes; a0 < stop; b += 16) {
-    const b0 = v128.load(b);
-    c00 = madd(v128.load32_splat(a0), b0, c00);
-    a0 += 4;
-  }
-  v128.store(sums, c00);
-}
-
-/** One row by four panels of 8, `stride` bytes apart: as fast as the weights are read. */
-export function sum1x32(pointers: usize, bytes: usize, b0: usize, stride: usize, from: usize, sums: usize): void {
-  let c0 = v128.load(from);
-  let c1 = v128.load(from, 16);
-  let c2 = v128.load(from, 32);
-  let c3 = v128.load(from, 48);
-  let c4 = v128.load(from, 64);
-  let c5 = v128.load(from, 80);
-  let c6 = v128.load(from, 96);
-  let c7 = v128.load(from, 112);
-  const b1 = b0 + stride;
-  const b2 = b1 + stride;
-  const b3 = b2 + stride;
+/** The sums of one row by four panels of 8, `stride` bytes apart: as fast as the weights are read. */
+export function sumFourPanels(pointers: usize, bytes: usize, b: usize, stride: usize, from: usize, sums: usize): void {
+  let c: Registers<v128>;
+  let w: Registers<usize>;
+  unroll: for (let j = 0; j < 8; j++) c[j] = v128.load(from, 16 * j);
+  w[0] = b;
+  unroll: for (let n = 1; n < 4; n++) w[n] = w[n - 1] + stride;
   let a = <usize>load<u32>(pointers);
   let at: usize = 0;
   for (const stop = a + bytes; a < stop; a += 4, at += 32) {
     const v = v128.load32_splat(a);
-    c0 = madd(v, v128.load(b0 + at), c0);
-    c1 = madd(v, v128.load(b0 + at, 16), c1);
-    c2 = madd(v, v128.load(b1 + at), c2);
-    c3 = madd(v, v128.load(b1 + at, 16), c3);
-    c4 = madd(v, v128.load(b2 + at), c4);
-    c5 = madd(v, v128.load(b2 + at, 16), c5);
-    c6 = madd(v, v128.load(b3 + at), c6);
-    c7 = madd(v, v128.load(b3 + at, 16), c7);
+    unroll: for (let j = 0; j < 8; j++) c[j] = madd(v, v128.load(w[j >> 1] + at, 16 * (j & 1)), c[j]);
   }
-  v128.store(sums, c0);
-  v128.store(sums, c1, 16);
-  v128.store(sums, c2, 32);
-  v128.store(sums, c3, 48);
-  v128.store(sums, c4, 64);
-  v128.store(sums, c5, 80);
-  v128.store(sums, c6, 96);
-  v128.store(sums, c7, 112);
+  unroll: for (let j = 0; j < 8; j++) v128.store(sums, c[j], 16 * j);
 }
 
 /**

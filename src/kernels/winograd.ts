@@ -1,8 +1,7 @@
 import { arg } from './args';
 import { first, last } from './share';
 import { TAP } from './indirection';
-import { sum4x8, sum6x8 } from './tiles';
-import { sum6x16 } from './tiles-wide';
+import { sumTile, tile } from './tiles';
 import { activate, madd, storeLanes } from './vector';
 
 // 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, 2016): a tile of 4x4 outputs takes 36
@@ -108,7 +107,7 @@ function multiply(
             const y = target + <usize>(i << 5);
             const sums = c == 0 ? y : work;
             const apart: usize = c == 0 ? TILES << 5 : HEIGHT << 5;
-            sum6x16(pointers + (<usize>i << 2), part, panel, bytes << 3, zeros, 0, 0, sums, apart);
+            tile<6, 2, 2, false>(pointers + (<usize>i << 2), part, panel, bytes << 3, zeros, 0, 0, sums, apart, 0);
             if (c == 0) continue;
             addSums(y, sums);
             addSums(y + (TILES << 5), sums + apart);
@@ -119,8 +118,8 @@ function multiply(
         for (let i = 0; i < count; i += HEIGHT) {
           const y = target + <usize>(i << 5);
           const sums = c == 0 ? y : work;
-          if (ASC_FEATURE_RELAXED_SIMD) sum6x8(pointers + (<usize>i << 2), part, panel, zeros, 0, sums);
-          else sum4x8(pointers + (<usize>i << 2), part, panel, zeros, 0, sums);
+          if (ASC_FEATURE_RELAXED_SIMD) sumTile<6, 2>(pointers + (<usize>i << 2), part, panel, zeros, 0, sums);
+          else sumTile<4, 2>(pointers + (<usize>i << 2), part, panel, zeros, 0, sums);
           if (c > 0) addSums(y, sums);
         }
       }
