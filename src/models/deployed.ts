@@ -16,7 +16,7 @@ const PROBE_SIZE = 64;
 export class DeployedClassifier extends Classifier {
   readonly numClasses: number;
   readonly inChannels: number;
-  override readonly inputSize?: Classifier['inputSize'];
+  override readonly inputSize?: readonly [height: number, width: number];
   private readonly parameters = new Map<string, Parameter>();
 
   /** Takes the weights that `base` has now. */

@@ -147,7 +147,11 @@ export class ImportedModel extends Classifier {
   /** One parameter for each stored array and shape, in whichever batch the network is traced. */
   private readonly leaf: Leaf = (name, shape, data, learnable) => {
     const known = this.arrays.get(name);
-    if (known && !sameShape(known.shape, shape)) return this.leaf(`${name}.${shape.join('x')}`, shape, data, learnable);
+    if (known && !sameShape(known.shape, shape)) {
+      let other = `${name}.${shape.join('x')}`;
+      while (this.file.graph.initializers.has(other)) other += '_';
+      return this.leaf(other, shape, data, learnable);
+    }
     const parameter = known ?? new Parameter(shape, data, learnable);
     if (!known) this.arrays.set(name, parameter);
     parameter.name = name;

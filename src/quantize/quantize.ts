@@ -85,6 +85,10 @@ function checkedBatches(batches: readonly FloatTensor[]): readonly FloatTensor[]
       `the calibration batches have different shapes: ${formatShape(first.shape)} and ${formatShape(other.shape)}`,
     );
   }
+  const short = batches.find(({ shape, data }) => data.length !== sizeOf(shape));
+  if (short) {
+    throw new GhostkitError(`a calibration batch of ${formatShape(short.shape)} has ${short.data.length} elements`);
+  }
   return batches;
 }
 

@@ -106,6 +106,25 @@ describe('a network from an ONNX file', () => {
     net.close();
   });
 
+  it.each([1, 3, 5])('that was written for one batch is made for %d, whatever its constants are', async (batch) => {
+    const nodes = [
+      { op: 'Reshape', inputs: ['numbers', 'shape'], outputs: ['scale'] },
+      { op: 'Mul', inputs: ['x', 'scale'], outputs: ['y'] },
+    ];
+    const file = (n: number | string) =>
+      onnxFile({
+        nodes,
+        initializers: { numbers: random(1, 3), shape: ints(1, -1, 1, 1) },
+        inputs: { x: [n, 3, 4, 5] },
+        outputs: { y: undefined },
+      });
+    const data = noise([batch, 3, 4, 5], 9);
+    const { y: wanted } = await runOnnx(file('N'), { x: { shape: [batch, 3, 4, 5], data } });
+    const net = await compile(await readOnnx(file(1)), { input: [batch, 3, 4, 5] });
+    expectClose(net.run({ image: data }).logits.data, wanted.data);
+    net.close();
+  });
+
   it('that was written for one batch and one size is made for any', async () => {
     const model = await readOnnx(classifier({ batch: 1, flat: ints(1, 6) }));
     expect(model.input).toEqual([1, 3, 16, 16]);

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { exportOnnx } from '../../src/formats/onnx/export.js';
 import { readSafetensorsHeader } from '../../src/formats/safetensors.js';
 import { evaluate } from '../../src/graph/evaluate.js';
+import { constant } from '../../src/graph/leaves.js';
 import { deploy, optimize } from '../../src/graph/passes/deploy.js';
 import { equalize } from '../../src/graph/passes/equalize.js';
 import { reshapeInput } from '../../src/graph/passes/reshape-input.js';
@@ -19,7 +20,7 @@ import { percentileRange, rangeError, squaredErrorRange } from '../../src/quanti
 import type { QuantizedModel } from '../../src/quantize/types.js';
 import { loadCompiled } from '../../src/runtime/compiled-file.js';
 import type { FloatTensor } from '../../src/tensor/tensor.js';
-import { runOnnx } from '../formats/onnx/run.js';
+import { noise, runOnnx } from '../formats/onnx/run.js';
 import { expectSameFunction, graphOf, Layers } from '../graph/support.js';
 
 const SIZE = 48;
@@ -177,6 +178,17 @@ describe('quantizeModel', () => {
     expect(new Set(scales)).toEqual(new Set([1]));
   });
 
+  it('has one scale for each layer where a bias is beyond the sums', async () => {
+    const graph = graphOf([1, 3, 16, 16], (x) => {
+      const weight = constant([4, 3, 1, 1], noise([4, 3, 1, 1], 1));
+      return { y: ops.conv2d(x, weight, constant([4], Float32Array.of(0, 1e9, 0, 1))) };
+    });
+    const calibration = [namedInput('x', [1, 3, 16, 16])];
+    const quantized = await quantizeModel(graph, { calibration, floatLayers: [], perTensor: true });
+    const [conv] = valuesOf(quantized.graph).filter(({ op }) => op.name === 'quantized_conv');
+    expect(new Set((conv.attrs as { weightScale: Float32Array }).weightScale).size).toBe(1);
+  });
+
   it('converts where floats stand between, and has float outputs of layers that add a residual', async () => {
     const layers = new Layers(5);
     const graph = graphOf([2, 3, 16, 16], (x) => {
@@ -195,6 +207,27 @@ describe('quantizeModel', () => {
     for (const name of ['sum', 'branch']) expect(sqnr([wanted[name].data], [actual[name].data])).toBeGreaterThan(25);
   });
 
+  it('leaves in float what reads constants where others read values', async () => {
+    const layers = new Layers(5);
+    const graph = graphOf([1, 3, 16, 16], (x) => {
+      const fixed = (seed: number) => constant([1, 12, 16, 16], noise([1, 12, 16, 16], seed));
+      const stem = ops.relu(layers.conv(x, 12, 3, { bias: true, padding: 1, name: 'stem' }));
+      const shifted = ops.add(layers.conv(stem, 12, 1, { bias: true, name: 'middle' }), fixed(1));
+      const joined = ops.concat([ops.relu(shifted), fixed(2)]);
+      return { y: layers.conv(joined, 8, 1, { bias: true, name: 'last' }) };
+    });
+    // One: what is joined with a constant is not for more.
+    const calibration = [namedInput('x', [1, 3, 16, 16])];
+    const quantized = await quantizeModel(graph, { calibration, floatLayers: [] });
+    expect(countOps(quantized.graph).quantized_conv).toBeGreaterThan(1);
+    const [wanted, actual] = await Promise.all(
+      [graph, quantized.graph].map(async (g) =>
+        (await compileGraph(g, { deploy: false })).run({ x: calibration[0].data }),
+      ),
+    );
+    expect(sqnr([wanted.y.data], [actual.y.data])).toBeGreaterThan(25);
+  });
+
   it('says in one line what is missing', async () => {
     await expect(quantizeModel(model(), { calibration: [] })).rejects.toThrow(
       /^quantisation needs pictures for calibration; there are none$/,
@@ -205,6 +238,10 @@ describe('quantizeModel', () => {
       'there is no layer conv_stm; the first are',
     );
     const [picture] = pictures(1);
+    const short = { ...picture, data: picture.data.subarray(1) };
+    await expect(quantizeModel(model(), { calibration: [short] })).rejects.toThrow(
+      `a calibration batch of [1,3,48,48] has ${3 * SIZE * SIZE - 1} elements`,
+    );
     const nowhere = { ...picture, data: picture.data.with(7, Number.NaN) };
     await expect(quantizeModel(model(), { calibration: [picture, nowhere] })).rejects.toThrow(
       'calibration: a picture or a weight is not a number',

@@ -4,7 +4,7 @@ import { dirname, join, sep } from 'node:path';
 import { GhostkitError } from '../../tensor/error.js';
 import { messageOf, printable } from '../text.js';
 import { decodeModel, type ModelProto } from './decode.js';
-import { externalLocations, type OpenExternal, withExternalData } from './external.js';
+import { type ExternalFile, externalLocations, type OpenExternal, withExternalData } from './external.js';
 
 /**
  * Reads an ONNX file with its external data, which must lie in its folder or below.
@@ -26,13 +26,15 @@ export async function externalFiles(path: string, model: ModelProto): Promise<Re
   const open = inFolder(dirname(path));
   const files: Record<string, Uint8Array> = {};
   for (const location of externalLocations(model)) {
+    let file: ExternalFile | undefined;
     try {
-      const file = await open(location);
+      file = await open(location);
       files[location] = await file.read(0, file.size);
-      file.close?.();
     } catch (error) {
       if (!(error instanceof GhostkitError)) throw error;
       throw new GhostkitError(`external data ${printable(location, 300)}: ${error.message}`, { cause: error });
+    } finally {
+      file?.close?.();
     }
   }
   return files;

@@ -41,6 +41,8 @@ export interface Range {
 export function quantizableLayer(value: Value): boolean {
   if (isOp(value, linearOp)) return value.inputs.slice(1).every((v) => dataOf(v) !== undefined);
   if (!isOp(value, conv2dOp) || !hasConstantWeight(value) || value.attrs.scale) return false;
+  const { residual } = conv2dOperands(value);
+  if (residual && dataOf(residual) !== undefined) return false;
   return value.attrs.groups === 1 || (isDepthwise(value) && value.inputs[0].shape[1] === value.attrs.groups);
 }
 
@@ -59,7 +61,8 @@ const moves = (value: Value) =>
 
 /** Whether there is an int8 kernel that computes a value without weights from quantised ones. */
 export function quantizableElementwise(value: Value): boolean {
-  if (isOp(value, globalAveragePoolOp) || isOp(value, activationOp) || moves(value)) return true;
+  if (isOp(value, globalAveragePoolOp) || isOp(value, activationOp)) return true;
+  if (moves(value)) return value.inputs.every((v) => dataOf(v) === undefined);
   if (gateOf(value) !== undefined) return true;
   return (
     isOp(value, binaryOp) &&
@@ -100,7 +103,7 @@ export function quantizedGroups(graph: Graph, floatLayers: ReadonlySet<Value>): 
   const group = new Map<Value, Value[]>();
   for (const value of order) if (inBytes.has(value)) group.set(value, [value]);
   for (const value of order) {
-    if (!inBytes.has(value) || !moves(value)) continue;
+    if (!inBytes.has(value) || !moves(value) || !quantizableElementwise(value)) continue;
     for (const v of value.inputs) {
       const [a, b] = [group.get(value) as Value[], group.get(v) as Value[]];
       if (a === b) continue;

@@ -38,7 +38,6 @@ function rounded(layer: Value, source: Quantization, { perTensor, means }: Quant
     const own = weights.subarray(o * each, (o + 1) * each);
     scale[o] = depthwise ? depthwiseScale(own, source) : wordsScale(own, taps, symmetricScale(own));
   }
-  if (perTensor) scale.fill(scale.reduce((a, b) => Math.max(a, b), 0));
   const hasBias = (layer.attrs as Conv2dAttrs).bias;
   const biases = Float32Array.from(hasBias ? (dataOf(layer.inputs[2]) as Float32Array) : new Float32Array(outputs));
   if (!depthwise) {
@@ -46,6 +45,7 @@ function rounded(layer: Value, source: Quantization, { perTensor, means }: Quant
       scale[o] = Math.max(scale[o], Math.fround(Math.abs(bias) / (source.scale * MOST_BIAS)));
     }
   }
+  if (perTensor) scale.fill(scale.reduce((a, b) => Math.max(a, b), 0));
   const data = weights.map((w, i) => {
     const s = scale[Math.floor(i / each)];
     return Math.fround(Math.max(-127, Math.min(127, Math.round(w / s))) * s);

@@ -156,6 +156,68 @@ describe('what exporters write in several nodes', () => {
     );
   });
 
+  it.each(['float', 'double'] as const)('sizes computed in %s', async (type) => {
+    // 0.7 of 10 and of 20 are 7 and 14 in float32, and less than that in double.
+    await expectImported(
+      graphOf(
+        [1, 2, 10, 20],
+        [
+          ['Shape', 'x', 's'],
+          ['Slice', 's two four', 'pixels'],
+          ['Cast', 'pixels', 'real', { to: type === 'float' ? 1 : 11 }],
+          ['Mul', 'real factor', 'scaled'],
+          ['Floor', 'scaled', 'whole'],
+          ['Cast', 'whole', 'size', { to: 7 }],
+          ['Concat', 'images size', 'sizes', { axis: 0 }],
+          ['Resize', 'x none none sizes', 'y', { mode: 'linear', coordinate_transformation_mode: 'half_pixel' }],
+        ],
+        {
+          ...{ two: ints(2), four: ints(4), images: ints(1, 2), none: tensor([0], []) },
+          factor: scalar(0.7, type),
+        },
+      ),
+    );
+  });
+
+  it('the least and the most of several numbers', async () => {
+    await expectImported(
+      graphOf(
+        image,
+        [
+          ['Max', 'a b c', 'most'],
+          ['Min', 'most', 'same'],
+          ['Mul', 'x same', 'y'],
+        ],
+        { a: scalar(1), b: random(1, 1, 6, 1, 1), c: scalar(5) },
+      ),
+    );
+  });
+
+  it.each([0, 1])('the product of a list with noop_with_empty_axes %d', async (noop) => {
+    const attributes = { noop_with_empty_axes: noop, keepdims: noop };
+    const nodes = [
+      { op: 'ReduceProd', inputs: ['a'], outputs: ['p'], attributes },
+      { op: 'Mul', inputs: ['x', 'p'], outputs: ['y'] },
+    ];
+    const initializers = { a: positive(1, 1, 6, 1, 1) };
+    const graph = { nodes, initializers, inputs: { x: image }, outputs: { y: undefined } };
+    await expectImported(onnxFile(graph, { opset: 18 }));
+  });
+
+  it('weights that are named as another in its other form would be', async () => {
+    const weights = { w: random(1, 6, 6), 'w.transposed': random(2, 6, 6), b: random(3, 6), 'b.scaled2': random(4, 6) };
+    await expectImported(
+      graphOf(
+        [2, 6],
+        [
+          ['Gemm', 'x w b', 'h', { beta: { float: 2 } }],
+          ['Gemm', 'h w.transposed b.scaled2', 'y', { transB: 1 }],
+        ],
+        weights,
+      ),
+    );
+  });
+
   it('numbers in lists of their own', async () => {
     await expectImported(
       graphOf(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ints, scalar } from '../../support/onnx-files.mjs';
+import { ints, scalar, tensor } from '../../support/onnx-files.mjs';
 import { type Case, expectImported, fileOf, image, importFile, positive, random } from './imported.js';
 
 const statistics = [positive(1, 6), random(2, 6), random(3, 6), positive(4, 6)];
@@ -57,6 +57,8 @@ const CASES: Record<string, Case> = {
   'Clip by attributes': { x: image, op: 'Clip', attributes: { min: { float: 0 }, max: { float: 2 } }, opset: 6 + 3 },
   'Clip to nothing': { x: image, op: 'Clip' },
   'Clip to one number': { x: image, op: 'Clip', others: [scalar(2), scalar(2)] },
+  'Max of a number in more dimensions': { x: [2, 3], op: 'Max', others: [tensor([1, 1, 1, 1], [0.25])] },
+  'Dropout that does nothing': { x: image, op: 'Dropout', others: [scalar(0.5), scalar(0, 'bool')] },
   'Max of a number': { x: image, op: 'Max', others: [scalar(0.25)] },
   'Min of a number': { x: image, op: 'Min', others: [scalar(0.25)], at: 1 },
   'Add by channel': { x: image, op: 'Add', others: [random(1, 6, 1, 1)] },
@@ -175,6 +177,10 @@ describe('imported operators', () => {
     'a window that does not fit': [
       { x: image, op: 'MaxPool', attributes: { kernel_shape: [9, 9] } },
       /node it \(MaxPool\): pool: a window of 9/,
+    ],
+    'dropout in training': [
+      { x: image, op: 'Dropout', others: [scalar(0.5), scalar(1, 'bool')] },
+      /node it \(Dropout\): it is in training mode/,
     ],
     'a mean of channels': [{ x: image, op: 'ReduceMean', attributes: { axes: [1] } }, /only the pixels/],
     steps: [{ x: image, op: 'Slice', others: [ints(0), ints(6), ints(1), ints(2)] }, /steps of 2/],

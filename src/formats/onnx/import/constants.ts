@@ -1,51 +1,65 @@
 import { broadcastShapes } from '../../../ops/shapes.js';
 import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
 import { DataType } from '../schema.js';
-import { isReal, isRealType, numbersOf, type TensorProto } from '../tensor.js';
+import { isRealType, numbersOf, type TensorProto } from '../tensor.js';
 import { broadcasted, permuted, rowMajorStrides, sliceRange } from './arrays.js';
 import type { Node } from './node.js';
 import { flattened, reshapeTarget, squeezed, unsqueezed } from './shape-rules.js';
-import { Known, type Tensor } from './tensors.js';
+import { type Kind, Known, type Tensor } from './tensors.js';
 
 // What is computed while importing: exporters write shapes as small programs, and leave some of the arithmetic on weights to the reader.
 
 type Fold = (node: Node) => Known;
 
 /** A result of `shape`; `numbers` is called when the first one needs them. */
-function computed(node: Node, shape: Shape, real: boolean, numbers: () => Float64Array): Known {
+function computed(node: Node, shape: Shape, kind: Kind, numbers: () => Float64Array): Known {
   if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0)) node.fail(`its result would be ${formatShape(shape)}`);
   node.spend(sizeOf(shape) + 1);
   // Whatever it is made of is computed first, so that a long chain needs no deep stack.
   for (const input of node.inputs) if (input instanceof Known) input.settle();
-  return Known.computed(node.result, shape, real, numbers);
+  return Known.computed(node.result, shape, kind, numbers);
 }
 
 const operands = (node: Node, count: number) => Array.from({ length: count }, (_, i) => node.known(i, `input ${i}`));
 
 const elementwise =
-  (f: (v: number) => number, real?: boolean): Fold =>
+  (f: (v: number) => number, kind?: Kind): Fold =>
   (node) => {
     const [x] = operands(node, 1);
-    return computed(node, x.shape, real ?? x.real, () => x.numbers().map(f));
+    return computed(node, x.shape, kind ?? x.kind, () => x.numbers().map(f));
   };
 
 /** Integers divide as they do in C. */
-const divide = (real: boolean) => (a: number, b: number) => (real ? a / b : Math.trunc(a / b) || 0);
+const divide = (kind: Kind) => (a: number, b: number) => (kind === 'integer' ? Math.trunc(a / b) || 0 : a / b);
+
+type Arithmetic = (kind: Kind) => (a: number, b: number) => number;
+
+function combined(node: Node, f: Arithmetic, a: Known, b: Known, kind = a.kind): Known {
+  const shape = broadcastShapes(node.opType, a.shape, b.shape);
+  const of = (known: Known) => ({ data: known.numbers(), shape: known.shape });
+  return computed(node, shape, kind, () => broadcasted(shape, of(a), of(b), f(a.kind)));
+}
 
 const arithmetic =
-  (f: (real: boolean) => (a: number, b: number) => number, real?: boolean): Fold =>
+  (f: Arithmetic, kind?: Kind): Fold =>
   (node) => {
     const [a, b] = operands(node, 2);
-    const shape = broadcastShapes(node.opType, a.shape, b.shape);
-    const of = (known: Known) => ({ data: known.numbers(), shape: known.shape });
-    return computed(node, shape, real ?? a.real, () => broadcasted(shape, of(a), of(b), f(a.real)));
+    return combined(node, f, a, b, kind);
+  };
+
+/** Of any number of inputs, one by one. */
+const reduction =
+  (f: Arithmetic): Fold =>
+  (node) => {
+    const [first, ...others] = operands(node, node.inputs.length);
+    return others.reduce((a, b) => combined(node, f, a, b), first.renamed(node.result));
   };
 
 const plain = (f: (a: number, b: number) => number) => () => f;
 const truth = (f: (a: number, b: number) => boolean) =>
   arithmetic(
     plain((a, b) => Number(f(a, b))),
-    false,
+    'integer',
   );
 
 /** The same elements under another shape. */
@@ -53,31 +67,30 @@ const reshaping =
   (rule: (node: Node, shape: Shape) => Shape): Fold =>
   (node) => {
     const x = node.known(0, 'input');
-    return computed(node, rule(node, x.shape), x.real, () => x.numbers());
+    return computed(node, rule(node, x.shape), x.kind, () => x.numbers());
   };
 
 const FOLDS: Readonly<Record<string, Fold>> = {
   Identity: (node) => node.known(0, 'input').renamed(node.result),
-  Dropout: (node) => node.known(0, 'input').renamed(node.result),
   Cast: (node) => {
     const to = node.number('to', 0);
-    if (to === DataType.BOOL) return elementwise((v) => Number(v !== 0), false)(node);
-    const real = isRealType(to);
-    return elementwise(real ? (v) => v : Math.trunc, real)(node);
+    if (to === DataType.BOOL) return elementwise((v) => Number(v !== 0), 'integer')(node);
+    if (!isRealType(to)) return elementwise(Math.trunc, 'integer')(node);
+    return elementwise((v) => v, to === DataType.DOUBLE ? 'double' : 'float')(node);
   },
   Add: arithmetic(plain((a, b) => a + b)),
   Sub: arithmetic(plain((a, b) => a - b)),
   Mul: arithmetic(plain((a, b) => a * b)),
   Div: arithmetic(divide),
   Pow: arithmetic(plain((a, b) => a ** b)),
-  Min: arithmetic(plain(Math.min)),
-  Max: arithmetic(plain(Math.max)),
+  Min: reduction(plain(Math.min)),
+  Max: reduction(plain(Math.max)),
   Equal: truth((a, b) => a === b),
   Greater: truth((a, b) => a > b),
   Less: truth((a, b) => a < b),
   And: truth((a, b) => a !== 0 && b !== 0),
   Or: truth((a, b) => a !== 0 || b !== 0),
-  Not: elementwise((v) => Number(v === 0)),
+  Not: elementwise((v) => Number(v === 0), 'integer'),
   Neg: elementwise((v) => -v),
   Abs: elementwise(Math.abs),
   Sqrt: elementwise(Math.sqrt),
@@ -93,7 +106,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     const x = node.known(0, 'input');
     const order = permutationOf(node, x.shape.length);
     const shape = order.map((axis) => x.shape[axis]);
-    return computed(node, shape, x.real, () => permuted(x.numbers(), x.shape, order));
+    return computed(node, shape, x.kind, () => permuted(x.numbers(), x.shape, order));
   },
   Gather: gather,
   Slice: slice,
@@ -105,8 +118,9 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     const x = node.known(0, 'input');
     const shape = node.number('keepdims', 1) === 0 ? [] : x.shape.map(() => 1);
     const axes = node.listOrInput('axes', 1) ?? [];
+    if (axes.length === 0 && node.number('noop_with_empty_axes', 0) !== 0) return x.renamed(node.result);
     if (axes.length > 0 && axes.length !== x.shape.length) node.fail('only a product of everything is supported');
-    return computed(node, shape, x.real, () => Float64Array.of(x.numbers().reduce((a, b) => a * b, 1)));
+    return computed(node, shape, x.kind, () => Float64Array.of(x.numbers().reduce((a, b) => a * b, 1)));
   },
   DequantizeLinear: dequantize,
 };
@@ -135,16 +149,16 @@ function constantOf(node: Node): Known {
   if (value !== undefined && typeof value === 'object' && !Array.isArray(value)) {
     return Known.stored(node.result, value as TensorProto);
   }
-  for (const [key, real] of [
-    ['value_float', true],
-    ['value_floats', true],
-    ['value_int', false],
-    ['value_ints', false],
+  for (const [key, kind] of [
+    ['value_float', 'float'],
+    ['value_floats', 'float'],
+    ['value_int', 'integer'],
+    ['value_ints', 'integer'],
   ] as const) {
     const number = attributes.get(key);
-    if (typeof number === 'number') return Known.computed(node.result, [], real, () => Float64Array.of(number));
+    if (typeof number === 'number') return Known.computed(node.result, [], kind, () => Float64Array.of(number));
     if (Array.isArray(number)) {
-      return Known.computed(node.result, [number.length], real, () => Float64Array.from(number as number[]));
+      return Known.computed(node.result, [number.length], kind, () => Float64Array.from(number as number[]));
     }
   }
   return node.fail('only numbers are supported');
@@ -152,9 +166,9 @@ function constantOf(node: Node): Known {
 
 function shapeOf(node: Node): Known {
   const { shape } = node.input(0);
-  if (node.opType === 'Size') return computed(node, [], false, () => Float64Array.of(sizeOf(shape)));
+  if (node.opType === 'Size') return computed(node, [], 'integer', () => Float64Array.of(sizeOf(shape)));
   const { first, count } = sliceRange(shape.length, node.number('start', 0), node.number('end', shape.length), 1);
-  return computed(node, [count], false, () => Float64Array.from(shape.slice(first, first + count)));
+  return computed(node, [count], 'integer', () => Float64Array.from(shape.slice(first, first + count)));
 }
 
 function filled(node: Node): Known {
@@ -162,7 +176,9 @@ function filled(node: Node): Known {
   const value = node.attribute('value');
   const tensor = typeof value === 'object' && !Array.isArray(value) ? (value as TensorProto) : undefined;
   const number = tensor ? numbersOf(tensor)[0] : 0;
-  return computed(node, shape, tensor ? isReal(tensor) : true, () => new Float64Array(sizeOf(shape)).fill(number));
+  return computed(node, shape, tensor ? Known.stored('', tensor).kind : 'float', () =>
+    new Float64Array(sizeOf(shape)).fill(number),
+  );
 }
 
 function gather(node: Node): Known {
@@ -172,7 +188,7 @@ function gather(node: Node): Known {
   const places = [...indices.numbers()].map((i) => node.axis(i, size));
   const [outer, inner] = [sizeOf(x.shape.slice(0, axis)), sizeOf(x.shape.slice(axis + 1))];
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-  return computed(node, shape, x.real, () => {
+  return computed(node, shape, x.kind, () => {
     const data = x.numbers();
     const out = new Float64Array(outer * places.length * inner);
     for (let o = 0; o < outer; o++) {
@@ -205,7 +221,7 @@ function slice(node: Node): Known {
   const x = node.known(0, 'input');
   const ranges = sliceRanges(node, x.shape);
   const shape = ranges.map(({ count }) => count);
-  return computed(node, shape, x.real, () => {
+  return computed(node, shape, x.kind, () => {
     const data = x.numbers();
     const strides = rowMajorStrides(x.shape);
     const out = new Float64Array(sizeOf(shape));
@@ -230,7 +246,7 @@ function concat(node: Node): Known {
   );
   if (!same) node.fail(`shapes ${parts.map(({ shape }) => formatShape(shape)).join(' ')} do not fit`);
   const shape = parts[0].shape.map((d, i) => (i === axis ? parts.reduce((n, part) => n + part.shape[axis], 0) : d));
-  return computed(node, shape, parts[0].real, () => {
+  return computed(node, shape, parts[0].kind, () => {
     const outer = sizeOf(shape.slice(0, axis));
     const out = new Float64Array(sizeOf(shape));
     let to = 0;
@@ -249,7 +265,7 @@ function expand(node: Node): Known {
   const x = node.known(0, 'input');
   const shape = broadcastShapes('Expand', x.shape, node.integers(1, 'shape') ?? []);
   const nothing = { data: Float64Array.of(0), shape: [] };
-  return computed(node, shape, x.real, () =>
+  return computed(node, shape, x.kind, () =>
     broadcasted(shape, { data: x.numbers(), shape: x.shape }, nothing, (v) => v),
   );
 }
@@ -260,7 +276,7 @@ function where(node: Node): Known {
   const shape = broadcastShapes('Where', condition.shape, both);
   node.spend(2 * sizeOf(shape));
   const of = (known: Known) => ({ data: known.numbers(), shape: known.shape });
-  return computed(node, shape, a.real, () => {
+  return computed(node, shape, a.kind, () => {
     const nothing = { data: Float64Array.of(0), shape: [] };
     const [chosen, yes, no] = [condition, a, b].map((known) => broadcasted(shape, of(known), nothing, (v) => v));
     return chosen.map((v, i) => (v !== 0 ? yes[i] : no[i]));
@@ -270,8 +286,8 @@ function where(node: Node): Known {
 function range(node: Node): Known {
   const [start, limit, delta] = [0, 1, 2].map((i) => node.scalar(i, 'limits') as number);
   const count = Math.max(Math.ceil((limit - start) / delta), 0);
-  const { real } = node.known(0, 'start');
-  return computed(node, [count], real, () => Float64Array.from({ length: count }, (_, i) => start + i * delta));
+  const { kind } = node.known(0, 'start');
+  return computed(node, [count], kind, () => Float64Array.from({ length: count }, (_, i) => start + i * delta));
 }
 
 /** Weights that are stored as integers: `(x - zero) * scale`, by number or along one dimension. */
@@ -285,7 +301,7 @@ function dequantize(node: Node): Known {
   if (perAxis && scale.size !== x.shape[axis]) node.fail(`${scale.size} scales for ${formatShape(x.shape)}`);
   if (zero && zero.size !== scale.size) node.fail('it has not as many zero points as scales');
   const inner = sizeOf(x.shape.slice(axis + 1));
-  return computed(node, x.shape, true, () => {
+  return computed(node, x.shape, 'float', () => {
     const [scales, zeros] = [scale.numbers(), zero?.numbers()];
     return x.numbers().map((v, i) => {
       const k = perAxis ? Math.floor(i / inner) % scales.length : 0;

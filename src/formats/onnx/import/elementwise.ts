@@ -3,7 +3,7 @@ import { apply, type Value } from '../../../graph/value.js';
 import { type ActivationName, activationOp, relu, relu6, sigmoid, tanh } from '../../../ops/activation.js';
 import { type BinaryName, binaryOp } from '../../../ops/binary.js';
 import { leakyRelu, prelu } from '../../../ops/prelu.js';
-import { formatShape, sizeOf } from '../../../tensor/tensor.js';
+import { formatShape, sameShape, sizeOf } from '../../../tensor/tensor.js';
 import { permuted } from './arrays.js';
 import type { Node } from './node.js';
 import { Flow, type Known, reshaped, type Tensor } from './tensors.js';
@@ -89,7 +89,11 @@ export function importExtreme(node: Node): Tensor {
   const bound = node.scalar(1 - flow, 'bound') as number;
   const { value, axes } = node.flow(flow);
   const none = Number.POSITIVE_INFINITY;
-  return new Flow(node.opType === 'Max' ? clamp(value, bound, none) : clamp(value, -none, bound), axes);
+  const result = new Flow(node.opType === 'Max' ? clamp(value, bound, none) : clamp(value, -none, bound), axes);
+  // A number may have more dimensions than the value.
+  const missing = node.input(1 - flow).shape.length - axes.length;
+  if (missing <= 0) return result;
+  return new Flow(reshaped(result.materialize(), [...new Array<number>(missing).fill(1), ...result.shape]));
 }
 
 export function importPRelu(node: Node): Tensor {
@@ -149,5 +153,6 @@ function constantAlong(node: Node, known: Known, order: readonly number[]): Valu
   const data = () => Float32Array.from(permuted(known.numbers(), shape, inverse));
   // Arrays are shared by their names: elements along several dimensions stand in another sequence for every order of these.
   const many = turned.filter((d) => d > 1).length > 1;
-  return node.leafAs(`${known.name}.${many ? order.join('') : turned.join('x')}`, turned, known, data);
+  if (!many && sameShape(turned, known.shape)) return node.leaf(known);
+  return node.derived(known.name, many ? order.join('') : turned.join('x'), turned, data, false);
 }

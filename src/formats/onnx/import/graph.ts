@@ -50,7 +50,14 @@ export function importGraph(
     (n, { shape, external }) => n + (external ? 0 : sizeOf(shape)),
     0,
   );
-  const context: ImportContext = { leaf, opset, batch, padded: new Map(), budget: BASE_BUDGET + 4 * stored };
+  const context: ImportContext = {
+    leaf,
+    stored: graph.initializers,
+    opset,
+    batch,
+    padded: new Map(),
+    budget: BASE_BUDGET + 4 * stored,
+  };
   const tensors = new Map<string, Tensor>(Object.entries(inputs));
   for (const [name, tensor] of graph.initializers) {
     if (!tensors.has(name)) tensors.set(name, Known.stored(name, tensor));

@@ -84,9 +84,11 @@ export function importGemm(node: Node): Tensor {
     return perOutput ? data : new Float32Array(outputs).fill(data[0]);
   };
   node.spend(perOutput ? 0 : outputs);
-  // Arrays are shared by their names.
-  const name = beta === 1 && perOutput ? bias.name : `${bias.name}.scaled${beta}`;
-  return new Flow(linear(x, by, node.context.leaf(name, [outputs], scaled, true)));
+  const asStored = beta === 1 && perOutput;
+  const leaf = asStored
+    ? node.context.leaf(bias.name, [outputs], scaled, true)
+    : node.derived(bias.name, `scaled${beta}`, [outputs], scaled, true);
+  return new Flow(linear(x, by, leaf));
 }
 
 /** A weight as `linear` has it, `[outputs, inputs]`. */
@@ -102,9 +104,9 @@ function denseWeight(node: Node, weight: Known, transposed: boolean, alpha = 1):
     for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
     return to;
   };
-  const scaled = alpha === 1 ? [] : [`scaled${alpha}`];
-  const name = [weight.name, ...(transposed ? [] : ['transposed']), ...scaled].join('.');
-  return node.context.leaf(name, shape, data, true);
+  if (transposed && alpha === 1) return node.context.leaf(weight.name, shape, data, true);
+  const how = [...(transposed ? [] : ['transposed']), ...(alpha === 1 ? [] : [`scaled${alpha}`])];
+  return node.derived(weight.name, how.join('.'), shape, data, true);
 }
 
 export function importMatMul(node: Node): Tensor {
@@ -118,7 +120,7 @@ export function importMatMul(node: Node): Tensor {
   // The last of four dimensions are the channels: a pointwise convolution of the image in NCHW.
   const image = x.withAxes([0, 2, 3, 1]).value;
   const [i, o] = weight.shape;
-  const kernel = node.leafAs(`${weight.name}.pointwise`, [o, i, 1, 1], weight, () => transposedFloats(weight), true);
+  const kernel = node.derived(weight.name, 'pointwise', [o, i, 1, 1], () => transposedFloats(weight), true);
   return new Flow(conv2d(image, kernel), [0, 2, 3, 1]);
 }
 
@@ -139,12 +141,8 @@ export function importSum(node: Node): Tensor {
 export function padSpatially(node: Node, x: Value, padding: readonly [number, number, number, number]): Value {
   const channels = x.shape[1];
   node.spend(channels);
-  const ones = node.context.leaf(
-    `${node.result}.ones`,
-    [channels, 1, 1, 1],
-    () => new Float32Array(channels).fill(1),
-    false,
-  );
+  const data = () => new Float32Array(channels).fill(1);
+  const ones = node.derived(node.result, 'ones', [channels, 1, 1, 1], data, false);
   const value = conv2d(x, ones, undefined, { groups: channels, padding });
   node.context.padded.set(value, { x, padding });
   return value;
@@ -161,6 +159,6 @@ export function padChannels(node: Node, x: Value, front: number, back: number): 
     return data;
   };
   const image = x.shape.length === 4;
-  const kernel = node.context.leaf(`${node.result}.unit`, image ? [outer, inner, 1, 1] : [outer, inner], unit, false);
+  const kernel = node.derived(node.result, 'unit', image ? [outer, inner, 1, 1] : [outer, inner], unit, false);
   return image ? conv2d(x, kernel) : linear(x, kernel);
 }

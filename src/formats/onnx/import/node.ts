@@ -1,7 +1,7 @@
 import { constant } from '../../../graph/leaves.js';
 import type { Value } from '../../../graph/value.js';
 import { GhostkitError } from '../../../tensor/error.js';
-import { formatShape, type Shape, sameShape } from '../../../tensor/tensor.js';
+import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
 import { printable } from '../../text.js';
 import type { AttributeValue, NodeProto } from '../decode.js';
 import { Flow, Known, type Tensor } from './tensors.js';
@@ -12,6 +12,8 @@ export type Leaf = (name: string, shape: Shape, data: () => Float32Array, learna
 /** What is shared by the nodes of one import. */
 export interface ImportContext {
   readonly leaf: Leaf;
+  /** The names of what is stored in the file. */
+  readonly stored: { has(name: string): boolean };
   readonly opset: number;
   /** The batch that the file was written for and the one it is imported for, where they differ. */
   readonly batch?: { readonly written: number; readonly wanted: number };
@@ -142,10 +144,11 @@ export class Node {
     return this.context.leaf(known.name, known.shape, () => known.floats(), learnable);
   }
 
-  /** A constant as a value under another name or shape of as many elements. */
-  leafAs(name: string, shape: Shape, known: Known, data = () => known.floats(), learnable = false): Value {
-    if (sameShape(shape, known.shape) && name === known.name) return this.leaf(known, { learnable });
-    if (known.size === 1) return constant(shape, data());
+  /** A constant as a value in another form, `how` it is made of what is called `from`; arrays are shared by their names. */
+  derived(from: string, how: string, shape: Shape, data: () => Float32Array, learnable: boolean): Value {
+    if (sizeOf(shape) === 1 && !learnable) return constant(shape, data());
+    let name = `${from}.${how}`;
+    while (this.context.stored.has(name)) name += '_';
     return this.context.leaf(name, shape, data, learnable);
   }
 

@@ -43,6 +43,13 @@ const importCast: NodeImporter = (node) => {
   return isRealType(to) ? node.input(0) : node.fail(`only casts to real numbers are supported, not to type ${to}`);
 };
 
+const importDropout: NodeImporter = (node) => {
+  if (node.has(2) && node.scalar(2, 'training mode') !== 0) {
+    return node.fail('it is in training mode; export the model in evaluation mode');
+  }
+  return node.input(0);
+};
+
 const quantized: NodeImporter = (node) =>
   node.fail('quantised activations are not supported; import the float32 model and quantise that');
 
@@ -58,7 +65,7 @@ export const OPERATORS: Readonly<Record<string, NodeImporter>> = {
   Conv: importConv,
   DequantizeLinear: quantized,
   Div: importBinary,
-  Dropout: unchanged,
+  Dropout: importDropout,
   Expand: importExpand,
   Flatten: importFlatten,
   Gemm: importGemm,

@@ -1,6 +1,7 @@
 import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
 import { MOST_DIMENSIONS } from '../tensor.js';
 import type { Node } from './node.js';
+import { Flow } from './tensors.js';
 
 // The shapes that Reshape and its relatives make of a shape, the same for what is known and for what is computed at run time.
 
@@ -11,12 +12,11 @@ export function reshapeTarget(node: Node, from: Shape): Shape {
   const shape = wanted.map((d, i) =>
     d === 0 && keep ? (from[i] ?? node.fail('it keeps a dimension there is not')) : d,
   );
-  const { batch } = node.context;
-  // A file that was written for one batch has its size in here, as its exporter traced it.
-  if (batch && from[0] === batch.wanted && shape[0] === batch.written && sizeOf(shape) !== sizeOf(from)) {
-    shape[0] = batch.wanted;
-  }
   const open = shape.filter((d) => d === -1).length;
+  const { batch } = node.context;
+  // A file that was written for one batch has its size in here, as its exporter traced it; of a constant it is no batch.
+  const traced = batch && node.inputs[0] instanceof Flow && from[0] === batch.wanted && shape[0] === batch.written;
+  if (traced && (open > 0 || sizeOf(shape) !== sizeOf(from))) shape[0] = batch.wanted;
   if (open > 1) node.fail('more than one dimension is left open');
   const rest = shape.reduce((n, d) => (d === -1 ? n : n * d), 1);
   const target = open ? shape.map((d) => (d === -1 ? sizeOf(from) / rest : d)) : shape;
