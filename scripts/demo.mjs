@@ -21,6 +21,11 @@ import {
 } from '../dist/index.js';
 import { titleOf } from '../dist/models/identify.js';
 
+const USAGE = `usage: npm run demo -- [PICTURE] [--weights FILE] [--json]
+
+What is on a picture, in training form and deploy form: as ghostkit's own weights or those of FILE say.
+`;
+
 const ROUNDS = 40;
 const WARM_UP = 5;
 const THREADS = [1, 2];
@@ -154,8 +159,9 @@ function show(results, { picture, weights, variant }) {
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { weights: { type: 'string' }, json: { type: 'boolean' } },
+    options: { weights: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
   });
+  if (values.help) return process.stdout.write(USAGE);
   const image = await loadImage(positionals[0] ?? samplePicture());
   const columns = (
     await Promise.all((await networks(values.weights)).map((network) => prepare(network, image)))

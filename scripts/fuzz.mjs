@@ -18,7 +18,17 @@ const MAX_FAILURES = 20;
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-const { values: options } = parseArgs({
+const USAGE = `usage: npm run fuzz -- [options]
+
+  --count N      how many cases of each kind (20000)
+  --seed N       of what is made (1)
+  --kind KIND    only these: ${Object.keys(KINDS).join(', ')}
+  --only N       one case
+  --from N       begins there
+  --dist DIR     the build whose readers are tried
+`;
+
+const ARGUMENTS = {
   options: {
     count: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '1' },
@@ -28,8 +38,24 @@ const { values: options } = parseArgs({
     dist: { type: 'string', default: here('../dist') },
     checkpoints: { type: 'string', default: here('../../shared/checkpoints') },
     worker: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
-});
+};
+
+function parsed() {
+  try {
+    return parseArgs(ARGUMENTS).values;
+  } catch (error) {
+    console.error(`${error.message.split('\n')[0]}\n\n${USAGE}`);
+    return process.exit(1);
+  }
+}
+
+const options = parsed();
+if (options.help) {
+  process.stdout.write(USAGE);
+  process.exit(0);
+}
 const seed = Number(options.seed);
 const first = Number(options.only ?? options.from);
 const end = options.only === undefined ? Number(options.count) : first + 1;

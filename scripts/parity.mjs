@@ -98,9 +98,9 @@ async function parity(file) {
 }
 
 const files = process.argv.slice(2);
-if (files.length === 0) {
+if (files.length === 0 || files.some((file) => file === '--help' || file === '-h')) {
   console.error('usage: npm run parity -- FILE...');
-  process.exitCode = 1;
+  process.exit(files.length === 0 ? 1 : 0);
 }
 for (const file of files) {
   const result = await parity(file);

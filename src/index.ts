@@ -21,6 +21,7 @@ export {
   type StateDict,
 } from './formats/checkpoint.js';
 export { readCheckpoint } from './formats/checkpoint-file.js';
+export { labelsMetadata } from './formats/metadata.js';
 export { exportOnnx, type OnnxExportOptions } from './formats/onnx/export.js';
 export { readSafetensors, type SafetensorsOptions, writeSafetensors } from './formats/safetensors.js';
 export { deploy, optimize } from './graph/passes/deploy.js';

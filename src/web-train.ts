@@ -3,8 +3,10 @@
  * one file of it.
  */
 
+export { preprocessingMetadata } from './data/preprocessing.js';
 export { IMAGENET, type Preprocessing } from './data/transform.js';
 export { loadState } from './formats/load-state.js';
+export { labelsMetadata } from './formats/metadata.js';
 export { readSafetensors, type SafetensorsOptions, writeSafetensors } from './formats/safetensors.js';
 export { createModel, listModels, type ModelOptions } from './models/registry.js';
 export { type CompileOptions, compile, compileToBytes } from './nn/compile.js';

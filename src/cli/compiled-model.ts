@@ -4,6 +4,7 @@ import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
 import { writeFileAtomic } from '../formats/atomic.js';
 import { METADATA } from '../formats/metadata.js';
+import { packageVersion } from '../formats/package-version.js';
 import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
 import { compileGraphToBytes, compileToBytes } from '../nn/compile.js';
 import type { Classifier } from '../nn/trace.js';
@@ -13,12 +14,14 @@ import { GhostkitError } from '../tensor/error.js';
 import { readCalibration } from './calibration.js';
 import { UsageError } from './errors.js';
 import { formatBytes, type Io, printJson } from './output.js';
-import { packageVersion } from './package-version.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
 
-/** What pages have of several threads ends about here, and every one of them needs its own working memory. */
-const THREADS = 4;
+/** How the names of compiled models end. */
+export const COMPILED = '.ghost.safetensors';
+
+/** The most threads that a compiled model can use, unless told otherwise: what pages have ends about here, and each needs its own working memory. */
+export const MODEL_THREADS = 4;
 
 export interface CompiledOptions extends Pick<PreparationOptions, 'size' | 'mean' | 'std'> {
   readonly threads?: number;
@@ -36,7 +39,7 @@ export async function writeCompiled(
   loaded: LoadedModel,
   options: CompiledOptions,
 ): Promise<void> {
-  const { size, mean, std, threads = THREADS, half, json } = options;
+  const { size, mean, std, threads = MODEL_THREADS, half, json } = options;
   const { model } = loaded;
   const preprocessing = preprocessingFor(loaded, { size, mean, std });
   const floats = half ? 'float16' : 'float32';

@@ -7,7 +7,7 @@ import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
 import { usableThreads } from '../runtime/executor.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
-import { writeCompiled } from './compiled-model.js';
+import { COMPILED, writeCompiled } from './compiled-model.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
 import { entryFor } from './model-names.js';
@@ -28,9 +28,6 @@ interface ConvertOptions extends CommonOptions {
   int8?: boolean;
   calibrate?: string;
 }
-
-/** The end of a compiled model's name. */
-const COMPILED = '.ghost.safetensors';
 
 /** The same network in deploy form. */
 function deployed(loaded: LoadedModel): LoadedModel {

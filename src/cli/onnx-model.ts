@@ -3,11 +3,11 @@ import { onnxBytes } from '../classify/onnx.js';
 import { preprocessingMetadata } from '../data/preprocessing.js';
 import { writeFileAtomic } from '../formats/atomic.js';
 import { METADATA } from '../formats/metadata.js';
+import { packageVersion } from '../formats/package-version.js';
 import { optimize } from '../graph/passes/deploy.js';
 import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
 import { trace } from '../nn/trace.js';
 import { formatBytes, type Io, printJson } from './output.js';
-import { packageVersion } from './package-version.js';
 
 /** Writes a network in the form it has as an ONNX file, with its labels and how pictures are prepared for it. */
 export async function writeOnnx(

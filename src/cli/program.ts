@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { packageVersion } from '../formats/package-version.js';
 import { benchCommand } from './bench.js';
 import { convertCommand } from './convert.js';
 import { explainError } from './errors.js';
@@ -7,7 +8,6 @@ import { finetuneCommand } from './finetune.js';
 import { infoCommand } from './info.js';
 import { modelsCommand } from './models.js';
 import type { Io } from './output.js';
-import { packageVersion } from './package-version.js';
 import { predictCommand } from './predict.js';
 import { quantizeCommand } from './quantize.js';
 import { swapCommand } from './swap.js';

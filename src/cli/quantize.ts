@@ -7,6 +7,7 @@ import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
 import { checkFolderOf, writeFileAtomic } from '../formats/atomic.js';
 import { METADATA } from '../formats/metadata.js';
+import { packageVersion } from '../formats/package-version.js';
 import { deploy, optimize } from '../graph/passes/deploy.js';
 import { reshapeInput } from '../graph/passes/reshape-input.js';
 import type { Graph } from '../graph/value.js';
@@ -21,6 +22,7 @@ import type { FloatTensor } from '../tensor/tensor.js';
 import { EVALUATION_BATCH, evaluate } from '../train/evaluate.js';
 import { CALIBRATION_PICTURES, readCalibration } from './calibration.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
+import { COMPILED, MODEL_THREADS } from './compiled-model.js';
 import { UsageError } from './errors.js';
 import { matchClasses } from './eval.js';
 import { entryFor } from './model-names.js';
@@ -34,16 +36,10 @@ import {
   printJson,
   styleFor,
 } from './output.js';
-import { packageVersion } from './package-version.js';
 import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
 import { reportSkippedLinks, reportUnreadable } from './training-view.js';
-
-const COMPILED = '.ghost.safetensors';
-
-/** The most threads of a compiled model; see compiled-model.ts. */
-const MODEL_THREADS = 4;
 
 interface QuantizeCommandOptions extends CommonOptions {
   calibrate: string;

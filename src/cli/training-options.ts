@@ -113,9 +113,17 @@ export async function configOf(
       const again = recipe === undefined ? asked : [...asked, { recipe }];
       return checkConfig(again.reduce<Json>(mergeSettings, checkpoint.progress.config));
     }
-    io.err.write(`${printable(output, 200)}: there is no checkpoint yet; the training begins anew\n`);
   }
-  return resolveConfig([machineSettings(), await base(), ...asked], recipe);
+  const config = resolveConfig([machineSettings(), await base(), ...asked], recipe);
+  if (resume) {
+    const folder = printable(String(output), 200);
+    if (config.data === null)
+      throw new UsageError(
+        `${folder}: there is no checkpoint to go on from; to begin, name the folder or tar file with the pictures`,
+      );
+    io.err.write(`${folder}: there is no checkpoint yet; the training begins anew\n`);
+  }
+  return config;
 }
 
 function summary({ folder, best, finished, epochs }: TrainResult, total: number): string {

@@ -67,7 +67,10 @@ export function trainingView(io: Io, epochs: number, quiet: boolean): TrainObser
       const { train, val } = data;
       const pictures = `${train.length} pictures of ${train.classes.length} classes, ${val.length} for validation`;
       io.out.write(`${style('bold', titleOf(trained))}  ${pictures}\n`);
-      if (epoch + step > 0) io.out.write(`goes on with epoch ${epoch + 1}, step ${step + 1} of ${steps}\n`);
+      if (epoch + step === 0) return;
+      const where =
+        step < steps ? `epoch ${epoch + 1}, step ${step + 1} of ${steps}` : `the evaluation of epoch ${epoch + 1}`;
+      io.out.write(`goes on with ${where}\n`);
     },
     step(report) {
       line.draw(() => stepLine(report));

@@ -16,6 +16,11 @@ export const METADATA = {
   version: 'ghostkit.version',
 } as const;
 
+/** The metadata that names a network's classes, the first that of class 0; what {@link labelsIn} reads. */
+export function labelsMetadata(labels: readonly string[]): Record<string, string> {
+  return { [METADATA.labels]: JSON.stringify(labels) };
+}
+
 /** The names of `classes` classes, where a file's metadata have them. Throws a {@link GhostkitError} when they are no such list. */
 export function labelsIn(metadata: Readonly<Record<string, string>>, classes: number): string[] | undefined {
   const text = metadata[METADATA.labels];

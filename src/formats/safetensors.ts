@@ -1,6 +1,7 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type DType, formatShape, sizeOf, type Tensor } from '../tensor/tensor.js';
 import { narrowToBfloat16, narrowToFloat16, widenBfloat16, widenFloat16 } from './half.js';
+import { isObject } from './json.js';
 import { messageOf, printable } from './text.js';
 
 /** The bound of the reference implementation: a header is read whole, so its length must not be the file's to choose. */
@@ -59,9 +60,6 @@ function fail(what: string): never {
 }
 
 const isIndex = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function parseHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
   if (bytes.length < 8) fail(`it has ${bytes.length} bytes`);
@@ -246,7 +244,10 @@ const byWidthThenName = (a: { width: number; name: string }, b: { width: number;
  *
  * @throws GhostkitError when a name is `__metadata__`, or a tensor's data is not of its shape.
  */
-export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>, options: SafetensorsOptions = {}): Uint8Array {
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  options: SafetensorsOptions = {},
+): Uint8Array<ArrayBuffer> {
   const parts = [...tensors].map(([name, t]) => {
     if (name === '__metadata__') throw new GhostkitError('a tensor cannot be named __metadata__ in a safetensors file');
     if (t.data.length !== sizeOf(t.shape)) {

@@ -1,6 +1,7 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, float32, formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
 import { widenFloat16 } from './half.js';
+import { isObject } from './json.js';
 import { printable } from './text.js';
 
 /** How TensorFlow.js stores a tensor: its elements' type in the file and the affine map that undoes the quantisation. */
@@ -21,9 +22,6 @@ const BYTES: Record<Storage['type'], number> = { float32: 4, float16: 2, uint8: 
 function fail(what: string): never {
   throw new GhostkitError(`not a valid TensorFlow.js weights manifest: ${what}`);
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const list = (value: unknown, what: string): unknown[] =>
   Array.isArray(value) ? value : fail(`${what} is not a list`);

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { packageVersion } from '../formats/package-version.js';
 import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { writePicture } from './picture-file.js';
@@ -9,10 +9,8 @@ import { COMPOSITE_SOURCE_TYPE, type Provenance } from './provenance.js';
 
 /** What every swapped picture says of itself. */
 export function swapProvenance(): Provenance {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const { version } = JSON.parse(text) as { version: string };
   return {
-    creatorTool: `ghostkit ${version}`,
+    creatorTool: `ghostkit ${packageVersion()}`,
     digitalSourceType: COMPOSITE_SOURCE_TYPE,
     aiSystem: 'GHOST 2.0 head swap',
   };

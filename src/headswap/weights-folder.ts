@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StateDict } from '../formats/checkpoint.js';
 import { readCheckpoint } from '../formats/checkpoint-file.js';
+import { withPath } from '../formats/with-path.js';
 import { cacheFolder } from '../hub/folders.js';
 import { findWeights, type WeightsEntry } from '../hub/manifest.js';
 import { loadBlender } from '../models/ghost2/blender.js';
@@ -48,16 +49,6 @@ function requireInFolder(folder: string, name: string): string {
   throw new GhostkitError(`${place}: there is no such file; ${get}`);
 }
 
-/** Puts the path before what `load` complains about. */
-function about<T>(path: string, load: () => T): T {
-  try {
-    return load();
-  } catch (error) {
-    if (!(error instanceof GhostkitError)) throw error;
-    throw new GhostkitError(`${path}: ${error.message}`, { cause: error });
-  }
-}
-
 const stateOf = async (path: string): Promise<StateDict> => (await readCheckpoint(path)).state;
 
 const IDENTITY = 'embedder.id_encoder.';
@@ -91,19 +82,19 @@ export function folderWeights(folder: string): SwapWeights {
       const state = await withIdentity(folder, await stateOf(aligner));
       kept = state;
       const embedder = new Embedder();
-      about(aligner, () => loadPart(embedder, state, 'embedder.'));
+      withPath(aligner, () => loadPart(embedder, state, 'embedder.'));
       return embedder;
     },
     async generator() {
       const state = kept ?? (await stateOf(aligner));
       kept = undefined;
       const generator = new Generator();
-      about(aligner, () => loadPart(generator, state, 'gen.'));
+      withPath(aligner, () => loadPart(generator, state, 'gen.'));
       return generator;
     },
     async blender() {
       const state = await stateOf(blender);
-      return about(blender, () => loadBlender(state));
+      return withPath(blender, () => loadBlender(state));
     },
   };
 }

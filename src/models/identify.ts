@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { loadState } from '../formats/checkpoint.js';
-import { labelsIn, METADATA } from '../formats/metadata.js';
+import { labelsIn, labelsMetadata, METADATA } from '../formats/metadata.js';
 import type { Classifier } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Shape, sameShape, type Tensor } from '../tensor/tensor.js';
@@ -163,7 +163,7 @@ export function metadataOf({ entry, options, form, labels }: Guess & { labels?: 
     [METADATA.model]: entry.name,
     [METADATA.form]: form,
     ...(stored.length > 0 && { [METADATA.options]: JSON.stringify(Object.fromEntries(stored)) }),
-    ...(labels && { [METADATA.labels]: JSON.stringify(labels) }),
+    ...(labels && labelsMetadata(labels)),
   };
 }
 

@@ -44,13 +44,14 @@ export async function compileGraph(graph: Graph, options: GraphOptions = {}): Pr
 
 /**
  * Compiles a module to the bytes of a file that {@link loadCompiled} runs without the module: the program and the packed weights, for one
- * input shape and at most `threads` threads. `metadata` is kept with it, for labels and the like.
+ * input shape and at most `threads` threads (default 1). `metadata` is kept with it: without {@link preprocessingMetadata} pictures are prepared for it
+ * as for ImageNet, without {@link labelsMetadata} its classes have no names.
  */
 export function compileToBytes(
   model: Module,
   options: CompileOptions & EncodeOptions,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   return compileGraphToBytes(trace(model, options), options, metadata);
 }
 
@@ -59,7 +60,7 @@ export function compileGraphToBytes(
   graph: Graph,
   options: GraphOptions & EncodeOptions = {},
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const { program, image } = assembleGraph(graph, options);
   return encodeCompiled(program, image, metadata, options);
 }

@@ -99,7 +99,7 @@ export function encodeCompiled(
   image: ProgramImage,
   metadata: Readonly<Record<string, string>>,
   { floats }: EncodeOptions = {},
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(imageBytes(program));
   const put = (address: number, { buffer, byteOffset, byteLength }: ArrayBufferView) =>
     bytes.set(new Uint8Array(buffer, byteOffset, byteLength), address - program.address);

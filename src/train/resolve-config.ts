@@ -1,14 +1,12 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { isObject } from '../formats/json.js';
 import { messageOf, printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type TrainConfig, trainConfigSchema } from './config.js';
 import { DEFAULTS, RECIPES } from './recipes.js';
 
 type Json = Readonly<Record<string, unknown>>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The nearest of some names, if one is near enough to have been meant. */
 function nearest(name: string, names: readonly string[]): string | undefined {

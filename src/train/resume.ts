@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isObject } from '../formats/json.js';
 import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { TrainingProgress } from './checkpoint.js';
@@ -18,11 +19,6 @@ const FREE = [
   'output',
   'resume',
 ];
-
-type Json = Readonly<Record<string, unknown>>;
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The same settings but for what a checkpoint from before these were kept cannot tell: its recipe, and a `shrinkTo` that comes to the same. */
 function comparable(progress: TrainingProgress, config: TrainConfig): TrainConfig {

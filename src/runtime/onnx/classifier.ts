@@ -1,5 +1,6 @@
 import { GhostkitError } from '../../tensor/error.js';
 import { type FloatTensor, formatShape, type Shape, sizeOf } from '../../tensor/tensor.js';
+import { storedOrder } from '../layout.js';
 import type { Runner } from '../runner.js';
 import { openSession, type SessionOptions } from './onnxruntime.js';
 
@@ -31,7 +32,9 @@ export async function onnxClassifier(
   const [name] = session.inputs;
   const [output] = session.outputs;
   const run = async (image: Float32Array): Promise<FloatTensor> => {
-    const picture = channelsLast ? nhwc(image, input) : { dtype: 'float32' as const, shape: input, data: image };
+    const [n, c, h, w] = input;
+    const stored = channelsLast ? storedOrder(input, image) : image;
+    const picture = { dtype: 'float32' as const, shape: channelsLast ? [n, h, w, c] : input, data: stored };
     const { shape, data } = (await session.run({ [name]: picture }))[output];
     const classes = sizeOf(shape) / input[0];
     if (shape[0] !== input[0] || shape[1] !== classes) {
@@ -58,15 +61,4 @@ export async function onnxClassifier(
     },
     close: () => session.close(),
   };
-}
-
-function nhwc(image: Float32Array, [n, c, h, w]: Shape): FloatTensor {
-  const data = new Float32Array(image.length);
-  const pixels = h * w;
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < c; k++) {
-      for (let p = 0; p < pixels; p++) data[(i * pixels + p) * c + k] = image[(i * c + k) * pixels + p];
-    }
-  }
-  return { dtype: 'float32', shape: [n, h, w, c], data };
 }
