@@ -100,6 +100,15 @@ export function usableThreads(requested: number): number {
   return canShareMemory() ? requested : 1;
 }
 
+/** A program asks for more memory than there is, or than can be addressed. */
+export class OutOfMemoryError extends GhostkitError {}
+
+/** Some of a program's words, from the start of a call to the end of one. */
+export interface WordRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** One row of a profile: a kernel call and the milliseconds it took. */
 export interface ProfileRow {
   readonly label: string;
@@ -147,10 +156,7 @@ export class Executor {
   }
 
   /** Writes the inputs, runs the program, but for the words of `skipped`, and copies the outputs out. Synchronous. */
-  run(
-    inputs: Readonly<Record<string, Float32Array | FloatTensor>>,
-    skipped?: { readonly from: number; readonly to: number },
-  ): Record<string, FloatTensor> {
+  run(inputs: Readonly<Record<string, Float32Array | FloatTensor>>, skipped?: WordRange): Record<string, FloatTensor> {
     this.write(inputs);
     this.execute(0, skipped?.from ?? this.program.wordCount);
     if (skipped) this.execute(skipped.to, this.program.wordCount);
@@ -158,13 +164,14 @@ export class Executor {
   }
 
   /** Like {@link run}, call by call, with the time of each. */
-  profile(inputs: Readonly<Record<string, Float32Array | FloatTensor>>): ProfileRow[] {
+  profile(inputs: Readonly<Record<string, Float32Array | FloatTensor>>, skipped?: WordRange): ProfileRow[] {
     this.write(inputs);
     const starts = this.callStarts();
-    return this.program.labels.map((label, i) => {
+    return this.program.labels.flatMap((label, i) => {
+      if (skipped && starts[i] >= skipped.from && starts[i] < skipped.to) return [];
       const before = performance.now();
       this.execute(starts[i], starts[i + 1]);
-      return { label, ms: performance.now() - before };
+      return [{ label, ms: performance.now() - before }];
     });
   }
 
@@ -257,13 +264,13 @@ export function fillFrom(program: Program, { words, weights }: ProgramImage): (f
 function allocate(bytes: number, shared: boolean): WebAssembly.Memory {
   const pages = Math.ceil(bytes / PAGE);
   if (pages > 32768) {
-    throw new GhostkitError(
+    throw new OutOfMemoryError(
       `the model needs ${Math.ceil(bytes / 2 ** 20)} MiB for this input; at most 2048 can be addressed`,
     );
   }
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch {
-    throw new GhostkitError(`there is no memory for this model and input: ${Math.ceil(bytes / 2 ** 20)} MiB`);
+    throw new OutOfMemoryError(`there is no memory for this model and input: ${Math.ceil(bytes / 2 ** 20)} MiB`);
   }
 }

@@ -55,13 +55,15 @@ export interface OpenFile {
 
 /** Opens a file in Node; undefined for what has to be fetched. */
 export async function openFile(source: string | URL): Promise<OpenFile | undefined> {
-  if (!isNode || (source instanceof URL ? source.protocol !== 'file:' : /^https?:/.test(source))) return undefined;
+  // Any other scheme in a string is a part of a file's name; a drive is one of Windows.
+  const scheme = source instanceof URL ? source.protocol : /^(file|https?):/i.exec(source)?.[0].toLowerCase();
+  if (!isNode || (scheme && scheme !== 'file:')) return undefined;
   const fs = await node<typeof import('node:fs')>('fs');
   let descriptor: number;
   try {
-    descriptor = fs.openSync(source, 'r');
+    descriptor = fs.openSync(scheme ? new URL(source) : source, 'r');
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
+    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : messageOf(error);
     throw new GhostkitError(reason);
   }
   const stat = fs.fstatSync(descriptor);

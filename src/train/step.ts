@@ -9,7 +9,14 @@ import { add, mul } from '../ops/binary.js';
 import { crossEntropy } from '../ops/loss.js';
 import { adamWOp, average, clipOp, sgdOp } from '../ops/update.js';
 import { inBatchLoops } from '../runtime/batch-loops.js';
-import { Executor, fillFrom, type KernelVariant, type ProfileRow, usableThreads } from '../runtime/executor.js';
+import {
+  Executor,
+  fillFrom,
+  type KernelVariant,
+  type ProfileRow,
+  usableThreads,
+  type WordRange,
+} from '../runtime/executor.js';
 import { lowerGraph } from '../runtime/lower.js';
 import { assemble, type Program } from '../runtime/program.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -104,7 +111,7 @@ export class TrainingStep {
   }
 
   /** The part of the program that updates the parameters, in words. */
-  private get updateWords(): { from: number; to: number } {
+  private get updateWords(): WordRange {
     const { labels, wordCount } = this.executor.program;
     const starts = this.executor.callStarts();
     // None is found behind the last, where the program ends.
@@ -130,19 +137,25 @@ export class TrainingStep {
 
   /** Trains on one batch. Returns the mean loss and the logits before the update, `[N, classes]`. */
   run(batch: Batch): { loss: number; logits: FloatTensor; outputs: Record<string, FloatTensor> } {
-    this.steps++;
-    const waits = this.steps % (this.options.accumulate ?? 1) !== 0;
-    const outputs = this.executor.run(this.inputsOf(batch), waits ? this.updateWords : undefined);
+    const outputs = this.countStep(batch, (inputs, skipped) => this.executor.run(inputs, skipped));
     return { loss: outputs.loss.data[0], logits: outputs.logits, outputs };
   }
 
   /** Like {@link run}, kernel by kernel, with the time of each. */
   profile(batch: Batch): ProfileRow[] {
-    this.steps++;
-    return this.executor.profile(this.inputsOf(batch));
+    return this.countStep(batch, (inputs, skipped) => this.executor.profile(inputs, skipped));
   }
 
-  private inputsOf({ images, targets, learningRate, seed = this.steps }: Batch): Record<string, Float32Array> {
+  /** Counts a step once it is done: a batch that is refused is none. */
+  private countStep<T>(batch: Batch, execute: (inputs: Record<string, Float32Array>, skipped?: WordRange) => T): T {
+    const step = this.steps + 1;
+    const waits = step % (this.options.accumulate ?? 1) !== 0;
+    const result = execute(this.inputsOf(batch, step), waits ? this.updateWords : undefined);
+    this.steps = step;
+    return result;
+  }
+
+  private inputsOf({ images, targets, learningRate, seed }: Batch, step: number): Record<string, Float32Array> {
     const inputs: Record<string, Float32Array> = {
       image: images,
       targets,
@@ -150,10 +163,10 @@ export class TrainingStep {
     };
     const { optimizer } = this.options;
     if (optimizer.name === 'adamw') {
-      const updates = Math.ceil(this.steps / (this.options.accumulate ?? 1));
+      const updates = Math.ceil(step / (this.options.accumulate ?? 1));
       inputs.corrections = Float32Array.from(optimizer.betas ?? ADAM_BETAS, (beta) => 1 / (1 - beta ** updates));
     }
-    if (this.executor.program.inputs.some(({ name }) => name === 'seed')) inputs.seed = Float32Array.of(seed);
+    if (this.executor.program.inputs.some(({ name }) => name === 'seed')) inputs.seed = Float32Array.of(seed ?? step);
     return inputs;
   }
 

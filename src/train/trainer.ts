@@ -4,6 +4,7 @@ import { writeFileAtomic } from '../formats/atomic.js';
 import { METADATA } from '../formats/metadata.js';
 import { compile } from '../nn/compile.js';
 import type { CompiledModel } from '../runtime/compiled-model.js';
+import { OutOfMemoryError } from '../runtime/executor.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 import { type Best, readTrainingCheckpoint, type TrainingProgress, writeTrainingCheckpoint } from './checkpoint.js';
@@ -85,10 +86,6 @@ export async function train(config: TrainConfig, options: TrainOptions = {}): Pr
   }
 }
 
-/** Whether a program asked for more than can be addressed. */
-const isOutOfMemory = (error: unknown): error is GhostkitError =>
-  error instanceof GhostkitError && / MiB/.test(error.message);
-
 class Training {
   private readonly stages: readonly Stage[];
   private readonly targets: Float32Array;
@@ -163,7 +160,7 @@ class Training {
       const input = [batchSize, 3, size, size];
       this.step = await TrainingStep.create(this.trained.model, { ...this.stages[number].step, input });
     } catch (error) {
-      if (!isOutOfMemory(error)) throw error;
+      if (!(error instanceof OutOfMemoryError)) throw error;
       throw new GhostkitError(`${error.message}; try a smaller batchSize (accumulate makes up for it) or inputSize`, {
         cause: error,
       });
@@ -339,7 +336,7 @@ class Training {
       try {
         return await compile(model, { input, threads: this.config.threads });
       } catch (error) {
-        if (!isOutOfMemory(error) || !(await this.loaders.halve())) throw error;
+        if (!(error instanceof OutOfMemoryError) || !(await this.loaders.halve())) throw error;
       }
     }
   }

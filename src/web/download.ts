@@ -19,6 +19,7 @@ export async function download(
     if (total > MOST_BYTES) throw new GhostkitError(`this compiled model has ${total} bytes, which is too much`);
     const bytes = new Uint8Array(total);
     bytes.set(source.head.subarray(0, dataStart));
+    onProgress?.({ loaded: dataStart, total });
     for (let loaded = dataStart; loaded < total; ) {
       signal?.throwIfAborted();
       const into = bytes.subarray(loaded, loaded + PIECE);

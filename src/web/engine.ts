@@ -26,11 +26,38 @@ export interface Classified {
   readonly timing: { readonly prepare: number; readonly run: number };
 }
 
-/** What `run` takes: the tensor of the only input, or one for each input by name. */
-export type ModelInput = FloatTensor | Float32Array | Readonly<Record<string, Float32Array | FloatTensor>>;
+export type NamedInputs = Readonly<Record<string, Float32Array | FloatTensor>>;
 
+/** What `run` takes: the tensor of the only input, or one for each input by name. */
+export type ModelInput = FloatTensor | Float32Array | NamedInputs;
+
+/** Other arrays are meant as one, too, and refused as one. */
 const isTensor = (input: ModelInput): input is FloatTensor | Float32Array =>
-  input instanceof Float32Array || ('dtype' in input && 'data' in input);
+  ArrayBuffer.isView(input) || Array.isArray(input) || ('dtype' in input && 'data' in input);
+
+/**
+ * The inputs by name of a model that has `inputs`. Throws a {@link GhostkitError} for what holds no float32, before anything is sent to
+ * a worker; whether it fits is seen where it is run.
+ */
+export function inputsByName(input: ModelInput, inputs: ModelFacts['inputs']): NamedInputs {
+  if (typeof input !== 'object' || input === null) {
+    throw new GhostkitError('run: needs a Float32Array or a tensor, or one for each input by its name');
+  }
+  const named = isTensor(input) ? { [onlyInput(inputs)]: input } : input;
+  for (const name of Object.keys(inputs)) {
+    const value: Partial<FloatTensor> | Float32Array | null | undefined = named[name];
+    // What is missing is told together with what is too many.
+    if (value === undefined || value instanceof Float32Array || value?.data instanceof Float32Array) continue;
+    throw new GhostkitError(`input ${name}: needs float32, in a Float32Array`);
+  }
+  return named;
+}
+
+function onlyInput(inputs: ModelFacts['inputs']): string {
+  const [name, ...others] = Object.keys(inputs);
+  if (others.length > 0) throw new GhostkitError(`give each input by its name: ${[name, ...others].join(', ')}`);
+  return name;
+}
 
 /** A model in the thread that runs it. */
 export class Engine {
@@ -51,39 +78,34 @@ export class Engine {
 
   async classify(source: PictureSource, topK: number): Promise<Classified> {
     const { preprocessing, labels } = this.facts;
-    this.checkSquare(preprocessing.size);
+    const name = this.squareInput(preprocessing.size);
     const before = performance.now();
     const image = await toTensor(source, preprocessing);
     const ready = performance.now();
-    const { logits } = this.run(image);
+    const { logits } = this.run({ [name]: image });
     if (!logits) throw new GhostkitError('this model is no classifier: it gives no logits; run gives what there is');
     const { data } = logits;
     const run = performance.now() - ready;
     return { top: namedClasses(data, topK, labels), timing: { prepare: ready - before, run } };
   }
 
-  run(input: ModelInput): Record<string, FloatTensor> {
-    return this.model.run(isTensor(input) ? { [this.onlyInput()]: input } : input);
+  run(inputs: NamedInputs): Record<string, FloatTensor> {
+    return this.model.run(inputs);
   }
 
   close(): void {
     this.model.close();
   }
 
-  /** Pictures are cut to squares: a network for others has to be given its input. */
-  private checkSquare(size: number): void {
+  /** The input for a picture. Pictures are cut to squares: a network for others has to be given its input. */
+  private squareInput(size: number): string {
     const { inputs } = this.facts;
-    const shape = inputs[this.onlyInput()];
-    if (shape.length === 4 && shape[0] === 1 && shape[1] === 3 && shape[2] === size && shape[3] === size) return;
+    const name = onlyInput(inputs);
+    const shape = inputs[name];
+    if (shape.length === 4 && shape[0] === 1 && shape[1] === 3 && shape[2] === size && shape[3] === size) return name;
     throw new GhostkitError(
       `this model takes ${formatShape(shape)}, and pictures are prepared as [1,3,${size},${size}]: give run what you prepare yourself`,
     );
-  }
-
-  private onlyInput(): string {
-    const [name, ...others] = Object.keys(this.facts.inputs);
-    if (others.length > 0) throw new GhostkitError(`give each input by its name: ${[name, ...others].join(', ')}`);
-    return name;
   }
 }
 

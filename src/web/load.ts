@@ -5,7 +5,7 @@ import { usableThreads } from '../runtime/executor.js';
 import { requireSimd } from '../runtime/platform.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
-import { type Classified, Engine, type ModelFacts, type ModelInput } from './engine.js';
+import { type Classified, Engine, inputsByName, type ModelFacts, type ModelInput, type NamedInputs } from './engine.js';
 import { throughCache } from './kept.js';
 import type { PictureSource } from './picture.js';
 import { startWorker } from './remote.js';
@@ -57,7 +57,7 @@ export interface WebModel extends ModelFacts {
 export interface Backend {
   readonly facts: ModelFacts;
   classify(source: PictureSource, topK: number): Promise<Classified>;
-  run(input: ModelInput): Promise<Record<string, FloatTensor>>;
+  run(inputs: NamedInputs): Promise<Record<string, FloatTensor>>;
   close(): void;
 }
 
@@ -110,7 +110,7 @@ async function startHere(url: string, options: WebLoadOptions & { threads: numbe
   return {
     facts: engine.facts,
     classify: (source, topK) => engine.classify(source, topK),
-    run: async (input) => engine.run(input),
+    run: async (inputs) => engine.run(inputs),
     close: () => engine.close(),
   };
 }
@@ -128,7 +128,7 @@ function modelOf(backend: Backend): WebModel {
       timing = took;
       return top;
     },
-    run: (input) => backend.run(input),
+    run: async (input) => backend.run(inputsByName(input, backend.facts.inputs)),
     close: () => backend.close(),
   };
 }

@@ -25,19 +25,19 @@ const is = <T>(source: unknown, type: string): source is T => {
 };
 
 /** A picture in a form that a worker takes. An element's picture is taken now: what it shows later does not matter. */
-export async function sendable(source: PictureSource): Promise<{ picture: SendablePicture; transfer: Transferable[] }> {
+export async function sendable(source: PictureSource): Promise<{ picture: SendablePicture; transfer: ImageBitmap[] }> {
   if (is<ImageData>(source, 'ImageData') || is<Blob>(source, 'Blob')) return { picture: source, transfer: [] };
   const picture = await bitmapOf(source);
   return { picture, transfer: [picture] };
 }
 
-async function bitmapOf(source: Exclude<PictureSource, ImageData>): Promise<ImageBitmap> {
+async function bitmapOf(source: PictureSource): Promise<ImageBitmap> {
   if (is<HTMLVideoElement>(source, 'HTMLVideoElement') && source.readyState < 2) {
     throw new GhostkitError('the video has no picture yet; wait for its loadeddata event');
   }
   if (is<HTMLImageElement>(source, 'HTMLImageElement') && !source.complete) await source.decode().catch(() => {});
   const known = [
-    ...['Blob', 'ImageBitmap', 'HTMLImageElement', 'HTMLVideoElement'],
+    ...['Blob', 'ImageBitmap', 'ImageData', 'HTMLImageElement', 'HTMLVideoElement'],
     ...['HTMLCanvasElement', 'OffscreenCanvas', 'VideoFrame'],
   ];
   if (!known.some((type) => is(source, type))) {
@@ -58,13 +58,14 @@ async function bitmapOf(source: Exclude<PictureSource, ImageData>): Promise<Imag
  */
 async function rasterOf(source: PictureSource, preprocessing: Preprocessing): Promise<Raster> {
   if (is<ImageData>(source, 'ImageData')) {
-    const { width, height, data, colorSpace } = source;
-    if (colorSpace === undefined || colorSpace === 'srgb') {
+    const { width, height, data, colorSpace = 'srgb' } = source;
+    // Of other colours, or in 16-bit floats, they are what the browser makes of them.
+    if (colorSpace === 'srgb' && data instanceof Uint8ClampedArray) {
       return { width, height, data: onWhite(data), channels: 4 };
     }
   }
   const owned = !is<ImageBitmap>(source, 'ImageBitmap');
-  const bitmap = owned ? await bitmapOf(source as Exclude<PictureSource, ImageData>) : (source as ImageBitmap);
+  const bitmap = owned ? await bitmapOf(source) : source;
   try {
     const { width, height } = bitmap;
     if (width === 0 || height === 0) throw new GhostkitError('the picture has no pixels');

@@ -1,6 +1,6 @@
 import type { LoadedKernels } from '../runtime/executor.js';
 import type { FloatTensor } from '../tensor/tensor.js';
-import type { Classified, ModelFacts, ModelInput } from './engine.js';
+import type { Classified, ModelFacts, NamedInputs } from './engine.js';
 import type { SendablePicture } from './picture.js';
 
 /** What the page asks of the worker that has the model; the answer has the same number. */
@@ -13,8 +13,13 @@ export type Request = { readonly id: number } & (
       readonly relaxed?: boolean;
     }
   | { readonly ask: 'classify'; readonly picture: SendablePicture; readonly topK: number }
-  | { readonly ask: 'run'; readonly input: ModelInput }
+  | { readonly ask: 'run'; readonly inputs: NamedInputs }
 );
+
+/** Has the worker end its helper threads and then itself; there is no answer. */
+export interface Close {
+  readonly ask: 'close';
+}
 
 export interface Answers {
   load: ModelFacts;

@@ -194,6 +194,26 @@ describe('an evaluation', () => {
 });
 
 describe('a loader', () => {
+  it.each([0, 1, 2])('that is closed within a loop ends it, with %i workers', async (workers) => {
+    const loader = await createLoader(good, { ...training, workers });
+    const seen: number[] = [];
+    const loop = async () => {
+      for await (const { number } of loader.epoch(0)) {
+        seen.push(number);
+        if (number === 1) await loader.close();
+      }
+    };
+    await expect(loop()).rejects.toThrow(/^the loader is closed$/);
+    expect(seen).toEqual([0, 1]);
+  });
+
+  it('that is closed tells whoever waits for a batch', async () => {
+    const loader = await createLoader(good, { ...training, workers: 1 });
+    const waits = expect(loader.epoch(0).next()).rejects.toThrow(/^the loader is closed$/);
+    await loader.close();
+    await waits;
+  });
+
   it('says what is wrong', async () => {
     const options: LoadingOptions = { ...training, batchSize: 24 };
     await expect(createLoader(good, options)).rejects.toThrow('the batch size is 24, but there are only 23 pictures');

@@ -307,4 +307,39 @@ describe('training steps', () => {
       );
       expect(() => step.run({ ...batch, targets: new Float32Array(3) })).toThrow('input targets: needs [4,3]');
     }));
+
+  /** What is left behind six steps, each of which `learn` does. */
+  const learnt = (learn: (step: TrainingStep, s: number) => void) =>
+    withStep(
+      { optimizer: { name: 'adamw' }, accumulate: 2 },
+      (step) => {
+        for (let s = 0; s < 6; s++) learn(step, s);
+        const { tensors, steps } = step.state();
+        return { bits: bits(tensors), steps };
+      },
+      new TinyNetwork(0.5),
+    );
+
+  it('go on from a batch that they refuse as if it had not been', async () => {
+    const expected = await learnt((step, s) => step.run(batchOf(s, 0.1)));
+    const refused = await learnt((step, s) => {
+      const batch = { ...batchOf(s, 0.1), images: new Float32Array(3) };
+      if (s !== 3) expect(() => step.run(batch)).toThrow('input image');
+      if (s === 4) expect(() => step.profile(batch)).toThrow('input image');
+      step.run(batchOf(s, 0.1));
+    });
+    expect(refused).toEqual(expected);
+    expect(refused.steps).toBe(6);
+  });
+
+  it('are the same when they are profiled, those without an update too', async () => {
+    const expected = await learnt((step, s) => step.run(batchOf(s, 0.1)));
+    const updates: boolean[] = [];
+    const profiled = await learnt((step, s) => {
+      if (s === 2 || s === 3) step.run(batchOf(s, 0.1));
+      else updates.push(step.profile(batchOf(s, 0.1)).some(({ label }) => label.startsWith('adamw ')));
+    });
+    expect(profiled).toEqual(expected);
+    expect(updates).toEqual([false, true, false, true]);
+  });
 });

@@ -10,6 +10,7 @@ import { identify } from '../../src/models/identify.js';
 import { createModel } from '../../src/models/registry.js';
 import { compile } from '../../src/nn/compile.js';
 import type { Classifier } from '../../src/nn/trace.js';
+import { GhostkitError } from '../../src/tensor/error.js';
 import {
   readTrainingCheckpoint,
   type TrainingCheckpoint,
@@ -235,6 +236,12 @@ describe('train', () => {
     await expect(train(big, { data })).rejects.toThrow(
       /MiB for this input.*; try a smaller batchSize .* or inputSize$/,
     );
+  });
+
+  it('takes nothing else for a lack of memory, whatever is said of it', async () => {
+    const create = vi.spyOn(TrainingStep, 'create').mockRejectedValue(new GhostkitError('a file of 3 MiB is damaged'));
+    await expect(train(configFor('other'), { data })).rejects.toThrow(/^a file of 3 MiB is damaged$/);
+    create.mockRestore();
   });
 });
 

@@ -131,6 +131,10 @@ describe.skipIf(missing)('what goes wrong in Chromium', () => {
         await attempt(model.classify(new Image()));
         await attempt(model.classify(new ImageData(2, 2), { topK: 0 }));
         await attempt(model.run(new Float32Array(5)));
+        for (const input of [undefined, null, 'x', () => {}]) await attempt(model.run(input as never));
+        for (const input of [new Float64Array(5), { image: null }, { image: () => {} }, [1, 2]])
+          await attempt(model.run(input as never));
+        await attempt(model.run({}));
         await attempt(model.classify(new ImageData(2, 2)));
         model.close();
         await attempt(model.classify(new ImageData(2, 2)));
@@ -142,6 +146,9 @@ describe.skipIf(missing)('what goes wrong in Chromium', () => {
         expect.stringMatching(/^the picture cannot be decoded \(/),
         'topK: a positive integer, got 0',
         'input image: needs [1,3,96,96], got 5 elements',
+        ...Array(4).fill('run: needs a Float32Array or a tensor, or one for each input by its name'),
+        ...Array(4).fill('input image: needs float32, in a Float32Array'),
+        'input image is missing',
         'no error',
         'this model is closed',
       ]);

@@ -4,6 +4,7 @@ import { whyNoBrowser } from '../../scripts/lib/chromium.mjs';
 import { loadImage } from '../../src/data/image.js';
 import { topClasses } from '../../src/data/top-classes.js';
 import { toTensor } from '../../src/data/transform.js';
+import { readSafetensorsHeader } from '../../src/formats/safetensors.js';
 import { loadCompiled } from '../../src/runtime/compiled-file.js';
 import { encoder, pattern } from '../support/pictures.js';
 import { type Chromium, startChromium } from './chromium.js';
@@ -83,11 +84,17 @@ describe.skipIf(missing)('a model in Chromium', () => {
 
   it('tells how far the download is', async () => {
     await open(page, `${site.url}/open/page.html`);
-    const { progress } = await ask(page, { model: 'model.ghost.safetensors', picture: 'large.png' });
     const { length: total } = site.model;
-    expect(progress.length).toBeGreaterThan(5);
-    expect(progress.every((now, i) => now.total === total && now.loaded >= (progress[i - 1]?.loaded ?? 0))).toBe(true);
-    expect(progress.at(-1)).toEqual({ loaded: total, total });
+    const { dataStart: loaded } = readSafetensorsHeader(site.model);
+    for (const worker of [true, false]) {
+      const { progress } = await ask(page, { model: 'model.ghost.safetensors', picture: 'large.png', worker });
+      expect(progress.length).toBeGreaterThan(5);
+      expect(progress[0]).toEqual({ loaded, total });
+      expect(progress.every((now, i) => now.total === total && now.loaded >= (progress[i - 1]?.loaded ?? 0))).toBe(
+        true,
+      );
+      expect(progress.at(-1)).toEqual({ loaded: total, total });
+    }
   });
 
   it('runs without relaxed SIMD, and weights that are stored in 16 bits', async () => {
@@ -174,6 +181,31 @@ describe.skipIf(missing)('a model in Chromium', () => {
       for (const [kind, data] of Object.entries(tensors))
         expect(Float32Array.from(data), `${name}, ${kind}`).toEqual(image);
     }
+  });
+
+  it.each([{ colorSpace: 'display-p3' }, { pixelFormat: 'rgba-float16' }])('takes pixels as %j', async (settings) => {
+    await open(page, `${site.url}/open/page.html`);
+    const { apart, said } = await page.evaluate(
+      async ({ settings, preprocessing }) => {
+        const bitmap = await createImageBitmap(await (await fetch('small.png')).blob());
+        const { width, height } = bitmap;
+        const context = new OffscreenCanvas(width, height).getContext('2d') as OffscreenCanvasRenderingContext2D;
+        context.drawImage(bitmap, 0, 0);
+        const data = context.getImageData(0, 0, width, height, settings as ImageDataSettings);
+        const [a, b] = await Promise.all(
+          [bitmap, data].map((each) => globalThis.ghostkit.toTensor(each, preprocessing)),
+        );
+        const model = await globalThis.ghostkit.load('model.ghost.safetensors');
+        const [one, other] = [await model.classify(bitmap), await model.classify(data)];
+        model.close();
+        const apart = a.data.map((v, i) => Math.abs(v - b.data[i]));
+        return { apart: apart.reduce((sum, v) => sum + v) / apart.length, said: [one[0].label, other[0].label] };
+      },
+      { settings, preprocessing: PREPROCESSING },
+    );
+    // The roundings of one in 255.
+    expect(apart).toBeLessThan(0.02);
+    expect(said[1]).toBe(said[0]);
   });
 
   it("turns a photograph as the camera's orientation says, which Node does too", async () => {

@@ -1,8 +1,9 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createModel } from '../../src/models/registry.js';
 import { compileToBytes } from '../../src/nn/compile.js';
 import { loadCompiledBytes } from '../../src/runtime/compiled-file.js';
-import { Engine } from '../../src/web/engine.js';
+import { float32 } from '../../src/tensor/tensor.js';
+import { Engine, inputsByName, type ModelInput } from '../../src/web/engine.js';
 
 it.each([[[1, 3, 32, 48]], [[2, 3, 32, 32]], [[1, 1, 32, 32]]])(
   'says that %j is no picture as it prepares them',
@@ -13,7 +14,31 @@ it.each([[[1, 3, 32, 48]], [[2, 3, 32, 32]], [[1, 1, 32, 32]]])(
     await expect(engine.classify('picture' as unknown as Blob, 1)).rejects.toThrow(
       /^this model takes \[.*\], and pictures are prepared as \[1,3,\d+,\d+\]: give run what you prepare yourself$/,
     );
-    expect(engine.run(new Float32Array(input.reduce((a, b) => a * b))).logits.shape).toEqual([input[0], 4]);
+    const image = new Float32Array(input.reduce((a, b) => a * b));
+    expect(engine.run({ image }).logits.shape).toEqual([input[0], 4]);
     engine.close();
   },
 );
+
+describe('what run is given', () => {
+  const image = new Float32Array(3);
+  const byName = (input: unknown, inputs = { image: [3] } as Record<string, number[]>) =>
+    inputsByName(input as ModelInput, inputs);
+
+  it('may be the only input, or each by its name', () => {
+    expect(byName(image)).toEqual({ image });
+    expect(byName(float32([3], image))).toEqual({ image: float32([3], image) });
+    expect(byName({ a: image, b: image }, { a: [3], b: [3] })).toEqual({ a: image, b: image });
+    expect(() => byName(image, { a: [3], b: [3] })).toThrow(/^give each input by its name: a, b$/);
+  });
+
+  it('is refused in one line when it is no input', () => {
+    for (const input of [undefined, null, 'x', 5, () => image]) {
+      expect(() => byName(input)).toThrow(/^run: needs a Float32Array or a tensor, or one for each input by its name$/);
+    }
+    const half = { dtype: 'float16', shape: [3], data: new Uint16Array(3) };
+    for (const input of [new Float64Array(3), [1, 2, 3], half, { image: null }, { image: 'x' }, { image: {} }]) {
+      expect(() => byName(input)).toThrow(/^input image: needs float32, in a Float32Array$/);
+    }
+  });
+});

@@ -1,3 +1,4 @@
+import { GhostkitError } from '../../tensor/error.js';
 import type { Augmentation } from '../augment/augmentation.js';
 import type { Mixing } from '../augment/mix.js';
 import type { Preprocessing } from '../transform.js';
@@ -79,6 +80,9 @@ export function slotOf({ images, labels, indices, targets }: SlotMemory): Slot {
     ...(targets && { targets: new Float32Array(targets) }),
   };
 }
+
+/** What a loader that was closed answers, whoever still waits for a batch included. */
+export const closedError = () => new GhostkitError('the loader is closed');
 
 /** A picture that cannot be read, and why. */
 export interface Unreadable {

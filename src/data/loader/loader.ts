@@ -1,6 +1,14 @@
 import { GhostkitError } from '../../tensor/error.js';
 import type { Dataset } from '../dataset.js';
-import { type Batch, type LoaderOptions, type Slot, slotMemory, slotOf, type Unreadable } from './batch.js';
+import {
+  type Batch,
+  closedError,
+  type LoaderOptions,
+  type Slot,
+  slotMemory,
+  slotOf,
+  type Unreadable,
+} from './batch.js';
 import { BatchMaker, batchesPerEpoch } from './batch-maker.js';
 import { type CacheMemory, cacheMemory, PixelCache } from './cache.js';
 
@@ -79,11 +87,11 @@ export class Loader {
   /**
    * The batches of an epoch from number `from` on. One epoch at a time; leaving the loop early is fine.
    *
-   * @throws GhostkitError when none of the pictures can be read.
+   * @throws GhostkitError when none of the pictures can be read, or the loader is closed meanwhile.
    */
   async *epoch(epoch: number, from = 0): AsyncGenerator<Batch, void, undefined> {
     const { makers, slots } = this;
-    if (!makers) throw new GhostkitError('the loader is closed');
+    if (!makers) throw closedError();
     if (this.running) throw new GhostkitError('the loader is in the middle of another epoch');
     this.running = true;
     const free = Array.from(slots.keys());
@@ -104,6 +112,7 @@ export class Loader {
       for (let number = from; number < this.batches; number++) {
         const { slot, count } = inOrder.shift() as (typeof inOrder)[number];
         const filled = await count;
+        if (this.makers !== makers) throw closedError();
         start();
         yield { epoch, number, count: filled, ...slots[slot] };
         free.push(slot);

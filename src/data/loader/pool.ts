@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { GhostkitError } from '../../tensor/error.js';
 import type { Records } from '../dataset.js';
-import type { LoaderOptions, SlotMemory, Unreadable } from './batch.js';
+import { closedError, type LoaderOptions, type SlotMemory, type Unreadable } from './batch.js';
 import type { CacheMemory } from './cache.js';
 import type { Makers } from './loader.js';
 
@@ -79,6 +79,7 @@ export async function startWorkers(
       }),
     close: async () => {
       for (const worker of workers) worker.removeAllListeners('exit');
+      failAll(closedError());
       await Promise.all(workers.map((worker) => worker.terminate()));
     },
   };

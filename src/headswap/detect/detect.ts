@@ -1,5 +1,6 @@
 import type { RgbImage } from '../../data/resample.js';
 import { type CompiledModel, compile } from '../../nn/compile.js';
+import { keepingAll } from '../../runtime/closable.js';
 import { invertTransform, rotationAround, type Transform } from '../geometry.js';
 import { type Candidate, CELL, decodeBoxes, overlap, suppress } from './boxes.js';
 import { describeFace, type Face } from './face.js';
@@ -86,10 +87,13 @@ export class FaceDetector {
     const networks = await loadFaceNetworks(weights);
     const square = (side: number) => compile(networks.detector, { input: [1, 3, side, side], threads });
     const views = [VIEWS, 3, LANDMARK_SIZE, LANDMARK_SIZE];
-    return new FaceDetector(
-      await square(SMALL),
-      await square(LARGE),
-      await compile(networks.landmarks, { input: views, threads }),
+    return keepingAll(
+      async (keep) =>
+        new FaceDetector(
+          await keep(square(SMALL)),
+          await keep(square(LARGE)),
+          await keep(compile(networks.landmarks, { input: views, threads })),
+        ),
     );
   }
 

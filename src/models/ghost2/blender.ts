@@ -3,6 +3,7 @@ import type { Graph } from '../../graph/value.js';
 import { type CompileOptions, compileGraph } from '../../nn/compile.js';
 import { Network } from '../../nn/module.js';
 import { trace } from '../../nn/trace.js';
+import { type Closable, closeAll, keepingAll } from '../../runtime/closable.js';
 import { GhostkitError } from '../../tensor/error.js';
 import { type FloatTensor, formatShape, type Tensor } from '../../tensor/tensor.js';
 import { BlenderDecoder, DECODER_CHANNELS } from './blender-decoder.js';
@@ -109,9 +110,8 @@ export interface CycleResult {
 }
 
 /** A network of one input `image` and one output `logits` that is ready to run, here or in another runtime. */
-export interface BlenderNet {
+export interface BlenderNet extends Closable {
   run(inputs: { readonly image: Image }): Record<string, FloatTensor> | Promise<Record<string, FloatTensor>>;
-  close(): void | Promise<void>;
 }
 
 export interface BlenderOptions extends Omit<CompileOptions, 'input' | 'features'> {
@@ -146,11 +146,14 @@ export class CompiledBlender {
       throw new GhostkitError(`blender: height and width must be multiples of 8 from 32 on, got ${formatShape(size)}`);
     }
     const make = ready ?? ((_, graph) => compileGraph(graph, options));
-    const features = await make('features', trace(blender.feature_ext, { input: [1, 3, height, width] }));
-    const decoder = await make('decoder', trace(blender.decoder, { input: [1, DECODER_CHANNELS, height, width] }));
     const [h, w] = [height / PYRAMID_SCALE, width / PYRAMID_SCALE];
-    const reference = await ColourReference.create(blender.feature_ext.channels, h, w, options);
-    return new CompiledBlender(size, features, reference, decoder);
+    return keepingAll(async (keep) => {
+      const features = await keep(make('features', trace(blender.feature_ext, { input: [1, 3, height, width] })));
+      const decoderInput = [1, DECODER_CHANNELS, height, width];
+      const decoder = await keep(make('decoder', trace(blender.decoder, { input: decoderInput })));
+      const reference = await keep(ColourReference.create(blender.feature_ext.channels, h, w, options));
+      return new CompiledBlender(size, features, reference, decoder);
+    });
   }
 
   /** The features that are correlated, `[1,256,H/8,W/8]`, of a picture `[1,3,H,W]`. */
@@ -187,10 +190,8 @@ export class CompiledBlender {
   }
 
   /** Ends the threads; the blender cannot be run any more. */
-  async close(): Promise<void> {
-    await this.featureNet.close();
-    this.reference.close();
-    await this.decoderNet.close();
+  close(): Promise<void> {
+    return closeAll([this.featureNet, this.reference, this.decoderNet]);
   }
 
   private check({ source, sourceGray, target, sourceParsing, targetParsing, noise = {} }: BlendInputs): void {
