@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { launchChromium, whyNoBrowser } from '../../scripts/lib/chromium.mjs';
 import { ConfusionMatrix } from '../../src/train/metrics.js';
 import {
   bestEpoch,
@@ -85,6 +86,8 @@ describe('a chart', () => {
   });
 });
 
+const missing = await whyNoBrowser();
+
 describe('the report', () => {
   const classes = ['cat <b>', 'dog & "co"', "bird's"];
   const confusion = new ConfusionMatrix(3);
@@ -148,6 +151,21 @@ describe('the report', () => {
 
   it('tells which epoch the confusions and mistakes are of', () => {
     expect(renderReport({ ...data, epoch: 4 })).toContain('the network of epoch 5.');
+  });
+
+  it.skipIf(missing)('fits a phone, with its words whole', async () => {
+    const settings = { ...data.settings, augmentation: { crop: { interpolation: 'bilinear' } } };
+    const browser = await launchChromium();
+    const page = await browser.newPage({ viewport: { width: 360, height: 740 } });
+    await page.setContent(renderReport({ ...data, title: 'Fine-tuning of mobilenetv3_small_100', settings }));
+    const found = await page.evaluate(() => ({
+      width: document.documentElement.scrollWidth,
+      cutOff: [...document.querySelectorAll('.scroll')].filter((card) => card.scrollWidth > card.clientWidth).length,
+      lines: [...document.querySelectorAll('.settings code')].map((value) => value.getBoundingClientRect().height),
+    }));
+    await browser.close();
+    expect(found).toMatchObject({ width: 360, cutOff: 0 });
+    expect(Math.max(...found.lines)).toBeLessThan(30);
   });
 
   it('can be made of nothing', () => {

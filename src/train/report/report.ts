@@ -125,7 +125,7 @@ function confusions(confusion: ConfusionMatrix, classes: readonly string[]): str
       `<tr><td>${className(classes[truth])}</td><td>${className(classes[guess])}</td>` +
       `<td class="number">${count} of ${totals[truth]}</td><td class="bar"><i style="width:${((100 * count) / most).toFixed(1)}%"></i></td></tr>`,
   );
-  return `<div class="card scroll"><table><tr><th>shows</th><th>taken for</th><th class="number">how often</th><th></th></tr>${rows.join('')}</table></div>`;
+  return `<div class="card scroll"><table><tr><th>shows</th><th>taken for</th><th class="number">how often</th><th class="bar"></th></tr>${rows.join('')}</table></div>`;
 }
 
 function confusionSection({ confusion, classes, epoch }: ReportData): string {
@@ -166,7 +166,7 @@ function classSection({ confusion, classes }: ReportData): string {
       );
     });
   const head =
-    '<tr><th>class</th><th class="number">pictures</th><th class="number">recognised</th><th></th><th class="number">right when guessed</th></tr>';
+    '<tr><th>class</th><th class="number">pictures</th><th class="number">recognised</th><th class="bar"></th><th class="number">right when guessed</th></tr>';
   const table = (part: readonly string[]) => `<div class="card scroll"><table>${head}${part.join('')}</table></div>`;
   const rest = rows.slice(SHOWN_CLASSES);
   const folded =

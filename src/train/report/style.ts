@@ -17,6 +17,7 @@ body {
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
 }
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; font-weight: 650; }
+h1, .lead { overflow-wrap: anywhere; }
 h2 { font-size: 18px; margin: 40px 0 12px; font-weight: 650; }
 p { margin: 0 0 12px; }
 .lead, .note { color: var(--soft); }
@@ -44,7 +45,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 10
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: 13px; }
 th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--rule); vertical-align: middle; }
 tr:last-child td { border-bottom: 0; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; } td.number { white-space: nowrap; }
 .bar { width: 34%; min-width: 48px; }
 .bar i { display: block; height: 8px; border-radius: 4px; background: var(--first); min-width: 2px; }
 .matrix { width: auto; font-size: 13px; border-collapse: separate; border-spacing: 2px; }
@@ -65,7 +66,13 @@ tr:last-child td { border-bottom: 0; }
 .mistake .name { color: var(--soft); font-size: 12px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 details { margin-top: 12px; } summary { cursor: pointer; color: var(--soft); }
 .settings { columns: 2 380px; column-gap: 32px; }
-.settings div { break-inside: avoid; display: flex; gap: 12px; justify-content: space-between; border-bottom: 1px solid var(--rule); padding: 4px 0; }
-.settings span { color: var(--soft); } .settings code { text-align: right; overflow-wrap: anywhere; font-size: 13px; }
+.settings div { break-inside: avoid; display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 12px; justify-content: space-between; border-bottom: 1px solid var(--rule); padding: 4px 0; }
+.settings span { color: var(--soft); } .settings code { text-align: right; font-size: 13px; margin-left: auto; }
+.settings span, .settings code { overflow-wrap: anywhere; min-width: 0; }
+/* On a phone the numbers have to do without their bars. */
+@media (max-width: 520px) {
+  body { padding: 24px 14px 48px; } .card { padding: 12px; } .bar { display: none; } .settings { columns: auto; }
+  table { font-size: 14px; } th { font-size: 12px; } th, td { padding-right: 7px; } th:last-child, td:last-child { padding-right: 0; }
+}
 @media print { body { max-width: none; } .chart, .mistake { break-inside: avoid; } }
 `;
