@@ -22,7 +22,7 @@ const dist = join(root, 'dist');
 
 /**
  * The features of each. What only training needs is in builds of its own, which pages need not load; those called wide, for Node, have tiles for
- * vectors of 256 bits (src/kernels/tiles-wide.ts) and everything else.
+ * vectors of 256 bits (src/kernels/tiles.ts) and everything else.
  */
 const variants = {
   simd: [],

@@ -3,6 +3,7 @@ import type { Graph } from '../graph/value.js';
 import { CompiledBlender } from '../models/ghost2/blender.js';
 import type { Embedder } from '../models/ghost2/embedder.js';
 import type { Generator } from '../models/ghost2/generator.js';
+import { type Closable, closeAll } from '../runtime/closable.js';
 import { type ReadyNet, type RunOptions, readyGraph } from './backends.js';
 import { ARCFACE_SIZE, WIDE_SIZE } from './geometry-crops.js';
 import { collectGarbage } from './memory.js';
@@ -28,10 +29,6 @@ export function generatorGraph(generator: Generator): Graph {
   generator.nameParameters();
   const embedding = input('embedding', [1, EMBEDDING]);
   return { inputs: { embedding }, outputs: { ...generator.forward(embedding) } };
-}
-
-interface Closable {
-  close(): void | Promise<void>;
 }
 
 /** What was made, without what it was made of: weights before they were packed, pictures between stages. */
@@ -82,8 +79,7 @@ export class SwapNetworks {
     this.kept.clear();
     // What could not be made was told to who asked for it. One that cannot be closed must not keep the others open.
     const made = (await Promise.allSettled(kept)).flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    const closed = await Promise.allSettled(made.map(async (net) => net.close()));
-    for (const each of closed) if (each.status === 'rejected') throw each.reason;
+    await closeAll(made);
   }
 
   private async with<N extends Closable, T>(

@@ -127,49 +127,29 @@ function zeroOthers(mask: usize, y: usize, strideY: usize, count: i32, from: i32
 }
 
 /** Four rows times a panel of eight columns. */
-function products(a0: usize, rowBytes: usize, b: usize, y: usize, strideY: usize): void {
-  let c00 = f32x4.splat(0);
-  let c01 = c00;
-  let c10 = c00;
-  let c11 = c00;
-  let c20 = c00;
-  let c21 = c00;
-  let c30 = c00;
-  let c31 = c00;
-  let a1 = a0 + rowBytes;
-  let a2 = a1 + rowBytes;
-  let a3 = a2 + rowBytes;
-  for (const stop = a1; a0 < stop; b += 32) {
+function products(rows: usize, rowBytes: usize, b: usize, y: usize, strideY: usize): void {
+  let at: Registers<usize>;
+  let c: Registers<v128>;
+  unroll: for (let i = 0; i < 4; i++) {
+    unroll: for (let j = 0; j < 2; j++) c[i][j] = f32x4.splat(0);
+  }
+  at[0] = rows;
+  unroll: for (let i = 1; i < 4; i++) at[i] = at[i - 1] + rowBytes;
+  for (const stop = at[1]; at[0] < stop; b += 32) {
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
-    let a = v128.load32_splat(a0);
-    c00 = madd(a, b0, c00);
-    c01 = madd(a, b1, c01);
-    a = v128.load32_splat(a1);
-    c10 = madd(a, b0, c10);
-    c11 = madd(a, b1, c11);
-    a = v128.load32_splat(a2);
-    c20 = madd(a, b0, c20);
-    c21 = madd(a, b1, c21);
-    a = v128.load32_splat(a3);
-    c30 = madd(a, b0, c30);
-    c31 = madd(a, b1, c31);
-    a0 += 4;
-    a1 += 4;
-    a2 += 4;
-    a3 += 4;
+    unroll: for (let i = 0; i < 4; i++) {
+      const a = v128.load32_splat(at[i]);
+      c[i][0] = madd(a, b0, c[i][0]);
+      c[i][1] = madd(a, b1, c[i][1]);
+    }
+    unroll: for (let i = 0; i < 4; i++) at[i] += 4;
   }
-  v128.store(y, c00);
-  v128.store(y, c01, 16);
-  y += strideY;
-  v128.store(y, c10);
-  v128.store(y, c11, 16);
-  y += strideY;
-  v128.store(y, c20);
-  v128.store(y, c21, 16);
-  y += strideY;
-  v128.store(y, c30);
-  v128.store(y, c31, 16);
+  unroll: for (let i = 0; i < 4; i++) {
+    v128.store(y, c[i][0]);
+    v128.store(y, c[i][1], 16);
+    if (i < 3) y += strideY;
+  }
 }
 
 /** The values' mean, weighted with the softmax of a row of scores, which it overwrites. Without columns zeros. */
@@ -190,7 +170,5 @@ function mean(scores: usize, columns: i32, factor: f32, values: usize, y: usize,
   }
   const result = f32x4.mul(total, f32x4.splat(sum == 0 ? 0 : 1 / sum));
   v128.store_lane<f32>(y, result, 0);
-  if (count > 1) v128.store_lane<f32>(y, result, 1, 4);
-  if (count > 2) v128.store_lane<f32>(y, result, 2, 8);
-  if (count > 3) v128.store_lane<f32>(y, result, 3, 12);
+  unroll: for (let k = 1; k < 4; k++) if (count > k) v128.store_lane<f32>(y, result, k, 4 * k);
 }

@@ -25,7 +25,7 @@ function beyond(columns: i32, k: i32): v128 {
  * next vector; `y` and `r` the outputs and the residuals (zeros with stride 0 when there are none); `bytes` the channels, of which the last vector may
  * have less than four; `low` the least output. Of the columns, where there is an `EDGE`, the first `left` and the last `right` are outside of the image.
  *
- * `VECTORS` of channels go at a time, whose weights are `vector` bytes apart: two where V8 makes one of 256 bits of them (see tiles-wide.ts), and then
+ * `VECTORS` of channels go at a time, whose weights are `vector` bytes apart: two where V8 makes one of 256 bits of them (see tiles.ts), and then
  * nothing but whole pairs.
  */
 export function fourPixels<WIDTH extends number, STRIDE extends number, EDGE extends boolean, VECTORS extends number>(

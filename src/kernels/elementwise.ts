@@ -31,10 +31,10 @@ function affineRows(p: usize, row: i32, count: i32): void {
   let c = 0;
   if (arg(p, 8) <= Activation.Relu) {
     if (channels > FEW) affineEights(p, row, count);
-    else for (; c + 8 <= channels; c += 8) affineEight(p, row, count, c);
+    else for (; c + 8 <= channels; c += 8) affineBlock<2>(p, row, count, c);
     c = channels & ~7;
   }
-  for (; c < channels; c += 4) affineBlock(p, row, count, c);
+  for (; c < channels; c += 4) affineBlock<1>(p, row, count, c);
 }
 
 /** Whole eights of channels of a block of rows, with no activation behind or a ReLU: rows as they lie in memory, two at a time. */
@@ -43,7 +43,7 @@ function affineEights(p: usize, row: i32, count: i32): void {
   const strideY = <usize>arg(p, 3) << 2;
   const bytes = <usize>(arg(p, 5) & ~7) << 2;
   const scales = <usize>arg(p, 6);
-  const shift = <usize>arg(p, 7) - scales;
+  const apart = <usize>arg(p, 7) - scales;
   const low = f32x4.splat(arg(p, 8) == Activation.Relu ? 0 : -Infinity);
   let x = <usize>arg(p, 0) + <usize>row * strideX;
   let y = <usize>arg(p, 2) + <usize>row * strideY;
@@ -54,61 +54,48 @@ function affineEights(p: usize, row: i32, count: i32): void {
     let q = x;
     let to = y;
     for (let s = scales, stop = scales + bytes; s < stop; s += 32, q += 32, to += 32) {
-      const scale0 = v128.load(s);
-      const scale1 = v128.load(s, 16);
-      const shift0 = v128.load(s + shift);
-      const shift1 = v128.load(s + shift, 16);
-      const v0 = v128.load(q);
-      const v1 = v128.load(q, 16);
-      const w0 = v128.load(q + nextX);
-      const w1 = v128.load(q + nextX, 16);
-      v128.store(to, f32x4.pmax(madd(v0, scale0, shift0), low));
-      v128.store(to, f32x4.pmax(madd(v1, scale1, shift1), low), 16);
-      v128.store(to + nextY, f32x4.pmax(madd(w0, scale0, shift0), low));
-      v128.store(to + nextY, f32x4.pmax(madd(w1, scale1, shift1), low), 16);
+      let scale: Registers<v128>;
+      let shift: Registers<v128>;
+      let v: Registers<v128>;
+      unroll: for (let n = 0; n < 2; n++) scale[n] = v128.load(s, 16 * n);
+      unroll: for (let n = 0; n < 2; n++) shift[n] = v128.load(s + apart, 16 * n);
+      unroll: for (let i = 0; i < 2; i++) {
+        unroll: for (let n = 0; n < 2; n++) v[i][n] = v128.load(i == 0 ? q : q + nextX, 16 * n);
+      }
+      unroll: for (let i = 0; i < 2; i++) {
+        unroll: for (let n = 0; n < 2; n++) v128.store(i == 0 ? to : to + nextY, f32x4.pmax(madd(v[i][n], scale[n], shift[n]), low), 16 * n);
+      }
     }
   }
 }
 
-/** Eight channels of a block of rows, with no activation behind or a ReLU. */
-function affineEight(p: usize, row: i32, count: i32, c: i32): void {
+/** `VECTORS` of channels of a block of rows; two only with no activation behind or a ReLU. */
+function affineBlock<VECTORS extends number>(p: usize, row: i32, count: i32, c: i32): void {
   const at = <usize>c << 2;
   const strideX = <usize>arg(p, 1) << 2;
   const strideY = <usize>arg(p, 3) << 2;
-  const scale0 = v128.load(<usize>arg(p, 6) + at);
-  const scale1 = v128.load(<usize>arg(p, 6) + at, 16);
-  const shift0 = v128.load(<usize>arg(p, 7) + at);
-  const shift1 = v128.load(<usize>arg(p, 7) + at, 16);
-  const low = f32x4.splat(arg(p, 8) == Activation.Relu ? 0 : -Infinity);
-  let x = <usize>arg(p, 0) + <usize>row * strideX + at;
-  let y = <usize>arg(p, 2) + <usize>row * strideY + at;
-  for (; count > 0; count--, x += strideX, y += strideY) {
-    const v0 = v128.load(x);
-    const v1 = v128.load(x, 16);
-    v128.store(y, f32x4.pmax(madd(v0, scale0, shift0), low));
-    v128.store(y, f32x4.pmax(madd(v1, scale1, shift1), low), 16);
-  }
-}
-
-/** Four channels of a block of rows. */
-function affineBlock(p: usize, row: i32, count: i32, c: i32): void {
-  const at = <usize>c << 2;
-  const strideX = <usize>arg(p, 1) << 2;
-  const strideY = <usize>arg(p, 3) << 2;
-  const scale = v128.load(<usize>arg(p, 6) + at);
-  const shift = v128.load(<usize>arg(p, 7) + at);
+  let scale: Registers<v128>;
+  let shift: Registers<v128>;
+  unroll: for (let n = 0; n < VECTORS; n++) scale[n] = v128.load(<usize>arg(p, 6) + at, 16 * n);
+  unroll: for (let n = 0; n < VECTORS; n++) shift[n] = v128.load(<usize>arg(p, 7) + at, 16 * n);
   const activation = arg(p, 8);
-  const lanes = arg(p, 5) - c;
   let x = <usize>arg(p, 0) + <usize>row * strideX + at;
   let y = <usize>arg(p, 2) + <usize>row * strideY + at;
-  if (lanes < 4 || activation > Activation.Relu) {
-    for (; count > 0; count--, x += strideX, y += strideY) {
-      storeLanes(y, activate(madd(v128.load(x), scale, shift), activation), lanes);
+  if (VECTORS == 1) {
+    const lanes = arg(p, 5) - c;
+    if (lanes < 4 || activation > Activation.Relu) {
+      for (; count > 0; count--, x += strideX, y += strideY) {
+        storeLanes(y, activate(madd(v128.load(x), scale[0], shift[0]), activation), lanes);
+      }
+      return;
     }
-    return;
   }
   const low = f32x4.splat(activation == Activation.Relu ? 0 : -Infinity);
-  for (; count > 0; count--, x += strideX, y += strideY) v128.store(y, f32x4.pmax(madd(v128.load(x), scale, shift), low));
+  for (; count > 0; count--, x += strideX, y += strideY) {
+    let v: Registers<v128>;
+    unroll: for (let n = 0; n < VECTORS; n++) v[n] = v128.load(x, 16 * n);
+    unroll: for (let n = 0; n < VECTORS; n++) v128.store(y, f32x4.pmax(madd(v[n], scale[n], shift[n]), low), 16 * n);
+  }
 }
 
 /** Arguments: 0 x, 1 its row stride, 2 y, 3 its row stride, 4 rows, 5 channels, 6 activation. */
@@ -211,22 +198,21 @@ function denseRow(a: usize, b: usize, y: usize, count: i32, operator: i32, activ
   const whole = count & ~7;
   const low = f32x4.splat(activation == Activation.Relu ? 0 : -Infinity);
   const end = y + (<usize>whole << 2);
-  if (operator == BinaryOperator.Add) {
-    for (; y < end; a += 32, b += 32, y += 32) {
-      const c0 = f32x4.add(v128.load(a), v128.load(b));
-      const c1 = f32x4.add(v128.load(a, 16), v128.load(b, 16));
-      v128.store(y, f32x4.pmax(c0, low));
-      v128.store(y, f32x4.pmax(c1, low), 16);
-    }
-  } else {
-    for (; y < end; a += 32, b += 32, y += 32) {
-      const c0 = f32x4.mul(v128.load(a), v128.load(b));
-      const c1 = f32x4.mul(v128.load(a, 16), v128.load(b, 16));
-      v128.store(y, f32x4.pmax(c0, low));
-      v128.store(y, f32x4.pmax(c1, low), 16);
-    }
-  }
+  if (operator == BinaryOperator.Add) densePairs<true>(a, b, y, end, low);
+  else densePairs<false>(a, b, y, end, low);
   return whole;
+}
+
+// @ts-expect-error: decorator
+@inline
+function densePairs<SUMS extends boolean>(a: usize, b: usize, y: usize, end: usize, low: v128): void {
+  for (; y < end; a += 32, b += 32, y += 32) {
+    let c: Registers<v128>;
+    unroll: for (let n = 0; n < 2; n++) {
+      c[n] = SUMS ? f32x4.add(v128.load(a, 16 * n), v128.load(b, 16 * n)) : f32x4.mul(v128.load(a, 16 * n), v128.load(b, 16 * n));
+    }
+    unroll: for (let n = 0; n < 2; n++) v128.store(y, f32x4.pmax(c[n], low), 16 * n);
+  }
 }
 
 /** Four values from `x[c * step]` on; only lanes before `to` are read where they are not neighbours. */

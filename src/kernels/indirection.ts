@@ -25,9 +25,10 @@ export function indirection(p: usize, table: usize, row: i32, count: i32): void 
     for (const end = table + (<usize>count << 2); table < end; table += 4, source += stride) store<u32>(table, <u32>source);
     repeatLast(table - 4, 1);
   } else if (gathers(p)) {
-    gatherRows(p, table, row, count);
+    windows<true>(p, table, row, count);
+    repeatLast(table + (<usize>(count - 1) << 2), 1);
   } else {
-    windows(p, table, row, count);
+    windows<false>(p, table, row, count);
     repeatLast(table + (<usize>(count - 1) << 2), taps);
   }
 }
@@ -37,63 +38,6 @@ export function indirection(p: usize, table: usize, row: i32, count: i32): void 
 @inline
 export function gathers(p: usize): bool {
   return arg(p, 11) * arg(p, 12) > 1 && arg(p, 7) <= GATHERED && arg(p, 23) == 0;
-}
-
-/** Copies the windows of `count` pixels behind the pointers and points to the copies. */
-function gatherRows(p: usize, table: usize, row: i32, count: i32): void {
-  const height = arg(p, 5);
-  const width = arg(p, 6);
-  const outHeight = arg(p, 8);
-  const outWidth = arg(p, 9);
-  const kernelHeight = arg(p, 11);
-  const kernelWidth = arg(p, 12);
-  const dilationY = arg(p, 17);
-  const dilationX = arg(p, 18);
-  const pixel = arg(p, 1) << 2;
-  const bytes = <usize>arg(p, 7) << 2;
-  let image = row / (outHeight * outWidth);
-  let oy = row / outWidth - image * outHeight;
-  let ox = row % outWidth;
-  // Without gaps between pixels a row of the window is one run.
-  const dense = <usize>pixel == bytes && dilationX == 1;
-  let y = table + TAP;
-  for (let i = 0; i < count; i++) {
-    store<u32>(table + (<usize>i << 2), <u32>y);
-    const top = oy * arg(p, 13) - arg(p, 15);
-    const left = ox * arg(p, 14) - arg(p, 16);
-    const x = <usize>arg(p, 0) + <usize>(((image * height + top) * width + left) * pixel);
-    const run = dense && left >= 0 && left + kernelWidth <= width;
-    for (let ky = 0; ky < kernelHeight; ky++) {
-      const iy = top + ky * dilationY;
-      const inside = iy >= 0 && iy < height;
-      let source = x + <usize>(ky * dilationY * width * pixel);
-      if (run && inside) {
-        for (const end = y + bytes * <usize>kernelWidth; ; y += 16, source += 16) {
-          v128.store(y, v128.load(source));
-          if (y + 16 >= end) {
-            y = end;
-            break;
-          }
-        }
-        continue;
-      }
-      for (let kx = 0; kx < kernelWidth; kx++, source += <usize>(dilationX * pixel), y += bytes) {
-        const ix = left + kx * dilationX;
-        const here = inside && ix >= 0 && ix < width;
-        // Whole vectors: what is written too far is overwritten by the next tap.
-        v128.store(y, here ? v128.load(source) : f32x4.splat(0));
-        if (bytes > 16) v128.store(y, here ? v128.load(source, 16) : f32x4.splat(0), 16);
-      }
-    }
-    if (++ox == outWidth) {
-      ox = 0;
-      if (++oy == outHeight) {
-        oy = 0;
-        image++;
-      }
-    }
-  }
-  repeatLast(table + (<usize>(count - 1) << 2), 1);
 }
 
 /** Repeats the pointers at `slot`, the last row's, for the rows that a tile may reach past it. */
@@ -122,8 +66,11 @@ function scaledRows(p: usize, table: usize, row: i32, count: i32): void {
   repeatLast(table - 4, 1);
 }
 
-/** The general case: a window of pointers for every pixel, to zeros where it reaches outside the image. */
-function windows(p: usize, table: usize, row: i32, count: i32): void {
+/**
+ * The windows of `count` pixels. In general pointers to all that is in them, to zeros where a window reaches outside the image; or, where they are
+ * `COPIED`, the copies, which stand behind the pointers, and a pointer to each.
+ */
+function windows<COPIED extends boolean>(p: usize, table: usize, row: i32, count: i32): void {
   const height = arg(p, 5);
   const width = arg(p, 6);
   const outHeight = arg(p, 8);
@@ -134,26 +81,51 @@ function windows(p: usize, table: usize, row: i32, count: i32): void {
   const dilationX = arg(p, 18);
   const zeros = <usize>arg(p, 26);
   const pixel = arg(p, 1) << 2;
+  const bytes = <usize>arg(p, 7) << 2;
   const stepX = <usize>(dilationX * pixel);
   const stepY = <usize>(dilationY * width * pixel);
   const reachY = (kernelHeight - 1) * dilationY;
   const reachX = (kernelWidth - 1) * dilationX;
+  // Without gaps between pixels a row of the window is one run.
+  const dense = COPIED && <usize>pixel == bytes && dilationX == 1;
   let image = row / (outHeight * outWidth);
   let oy = row / outWidth - image * outHeight;
   let ox = row % outWidth;
+  let y = table + TAP;
   for (let i = 0; i < count; i++) {
     const top = oy * arg(p, 13) - arg(p, 15);
     const left = ox * arg(p, 14) - arg(p, 16);
     let slot = table + (<usize>i << 2);
     let line = <usize>arg(p, 0) + <usize>(((image * height + top) * width + left) * pixel);
-    const inside = top >= 0 && left >= 0 && top + reachY < height && left + reachX < width;
+    const inside = !COPIED && top >= 0 && left >= 0 && top + reachY < height && left + reachX < width;
+    const run = dense && left >= 0 && left + kernelWidth <= width;
+    if (COPIED) store<u32>(slot, <u32>y);
     for (let ky = 0; ky < kernelHeight; ky++, line += stepY) {
       const iy = top + ky * dilationY;
       const lineInside = iy >= 0 && iy < height;
       let source = line;
-      for (let kx = 0; kx < kernelWidth; kx++, source += stepX, slot += TAP) {
+      if (COPIED && run && lineInside) {
+        for (const end = y + bytes * <usize>kernelWidth; ; y += 16, source += 16) {
+          v128.store(y, v128.load(source));
+          if (y + 16 >= end) {
+            y = end;
+            break;
+          }
+        }
+        continue;
+      }
+      for (let kx = 0; kx < kernelWidth; kx++, source += stepX) {
         const ix = left + kx * dilationX;
-        store<u32>(slot, <u32>(inside || (lineInside && ix >= 0 && ix < width) ? source : zeros));
+        const here = inside || (lineInside && ix >= 0 && ix < width);
+        if (COPIED) {
+          // Whole vectors: what is written too far is overwritten by the next tap.
+          v128.store(y, here ? v128.load(source) : f32x4.splat(0));
+          if (bytes > 16) v128.store(y, here ? v128.load(source, 16) : f32x4.splat(0), 16);
+          y += bytes;
+        } else {
+          store<u32>(slot, <u32>(here ? source : zeros));
+          slot += TAP;
+        }
       }
     }
     if (++ox == outWidth) {

@@ -1,6 +1,6 @@
 import { Fused, Halves } from './int8-dot';
-import { dots1x32, dots1x8, dots4x8, dots6x8 } from './int8-tiles';
-import { words4x8 } from './int8-words';
+import { sumRow, sumTile } from './int8-tiles';
+import { sumWords } from './int8-words';
 
 // Some engines' first compilers have a mistake in the fused dot product: under register pressure the sum that it is added to is lost (V8's
 // Liftoff before version 12, as in Node 20). The inner loops are therefore tried before they are used; where they fail, those that add the sum
@@ -75,7 +75,7 @@ function prepare(sums: usize): void {
 /** The same loop in words: no sum of the weights there is too large. */
 function triedWords(sums: usize): bool {
   prepare(sums);
-  words4x8(sums + A, K, K, sums + WEIGHTS, sums + BIAS, sums);
+  sumWords(sums + A, K, K, sums + WEIGHTS, sums + BIAS, sums);
   let right = true;
   for (let row = 0; row < 4; row++) right = same(sums + A, row, sums + WEIGHTS, sums + BIAS, 8, sums + (<usize>row << 5)) && right;
   return right;
@@ -89,14 +89,14 @@ function tried<T>(sums: usize): bool {
   prepare(sums);
   let right = true;
   if (sizeof<T>() == sizeof<Fused>()) {
-    dots6x8<T>(a, K, K, weights, bias, sums);
+    sumTile<T, 6>(a, K, K, weights, bias, sums);
     for (let row = 0; row < 6; row++) right = same(a, row, weights, bias, 8, sums + (<usize>row << 5)) && right;
   }
-  dots4x8<T>(a, K, K, weights, bias, sums);
+  sumTile<T, 4>(a, K, K, weights, bias, sums);
   for (let row = 0; row < 4; row++) right = same(a, row, weights, bias, 8, sums + (<usize>row << 5)) && right;
-  dots1x32<T>(a, K, weights, PANEL, bias, sums);
+  sumRow<T, 4>(a, K, weights, PANEL, bias, sums);
   right = same(a, 0, weights, bias, 32, sums) && right;
-  dots1x8<T>(a, K, weights, bias, sums);
+  sumRow<T, 1>(a, K, weights, 0, bias, sums);
   return same(a, 0, weights, bias, 8, sums) && right;
 }
 

@@ -4,9 +4,9 @@ import { Fused, Halves, Words } from './int8-dot';
 import { ENDS, storeEnds } from './int8-ends';
 import { finishBytes, finishFloats } from './int8-finish';
 import { pairs1x8, pairs4x4 } from './int8-pairs';
-import { bytes4x8, bytes6x8, dots1x32, dots1x8, dots4x8, dots6x8 } from './int8-tiles';
+import { sumRow, sumTile, tile } from './int8-tiles';
 import { gatherWindows } from './int8-windows';
-import { wordBytes4x8, words4x8 } from './int8-words';
+import { sumWords, wordTiles } from './int8-words';
 import { first, last } from './share';
 
 // Convolution of int8 activations as a matrix product: pointwise ones read their rows where they are, others copy the windows of a block of
@@ -117,10 +117,10 @@ function block(
       const from = a + <usize>i * stride;
       const to = sums + (<usize>i << 5);
       if (ASC_FEATURE_RELAXED_SIMD && dots != NO_DOTS) {
-        if (words) words4x8(from, stride, length, weights, bias, to);
-        else if (height == 6) dots6x8<Fused>(from, stride, length, weights, bias, to);
-        else if (dots == FUSED) dots4x8<Fused>(from, stride, length, weights, bias, to);
-        else dots4x8<Halves>(from, stride, length, weights, bias, to);
+        if (words) sumWords(from, stride, length, weights, bias, to);
+        else if (height == 6) sumTile<Fused, 6>(from, stride, length, weights, bias, to);
+        else if (dots == FUSED) sumTile<Fused, 4>(from, stride, length, weights, bias, to);
+        else sumTile<Halves, 4>(from, stride, length, weights, bias, to);
       } else {
         pairs4x4(from, stride, length, weights, bias, to);
         pairs4x4(from, stride, length, weights + 16, bias + 16, to + 16);
@@ -151,25 +151,25 @@ function wholePanel<T>(
     // Seven rows are two tiles of four rather than two of six.
     const whole = rest == 1 && count > 6 ? count - 7 : count - rest;
     for (; i < whole; i += 6) {
-      bytes6x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+      tile<T, 6, true>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
     }
     // As in `block`, the last tile goes back.
     if (rest == 5) {
       i = count - 6;
-      bytes6x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+      tile<T, 6, true>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
       return;
     }
   }
   if (sizeof<T>() == sizeof<Words>()) {
-    wordBytes4x8(a, stride, length, weights, bias, m, k, y, strideY, count >> 2);
+    wordTiles<true>(a, stride, length, weights, bias, m, k, y, strideY, count >> 2);
     if ((count & 3) == 0) return;
     i = count - 4;
-    wordBytes4x8(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY, 1);
+    wordTiles<true>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY, 1);
     return;
   }
   for (; i < count; i += 4) {
     i = min(i, count - 4);
-    bytes4x8<T>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
+    tile<T, 4, true>(a + <usize>i * stride, stride, length, weights, bias, m, k, y + <usize>i * strideY, strideY);
   }
 }
 
@@ -184,14 +184,14 @@ function singles(
       const bias = <usize>arg(p, 20) + (<usize>at << 5);
       if (ASC_FEATURE_RELAXED_SIMD && dots != NO_DOTS) {
         if (at + 4 <= panelEnd) {
-          if (dots == FUSED) dots1x32<Fused>(a, <usize>bytes, weights, panelBytes, bias, sums);
-          else dots1x32<Halves>(a, <usize>bytes, weights, panelBytes, bias, sums);
+          if (dots == FUSED) sumRow<Fused, 4>(a, <usize>bytes, weights, panelBytes, bias, sums);
+          else sumRow<Halves, 4>(a, <usize>bytes, weights, panelBytes, bias, sums);
           finish(p, sums, row + i, 1, at, 4);
           at += 4;
           continue;
         }
-        if (dots == FUSED) dots1x8<Fused>(a, <usize>bytes, weights, bias, sums);
-        else dots1x8<Halves>(a, <usize>bytes, weights, bias, sums);
+        if (dots == FUSED) sumRow<Fused, 1>(a, <usize>bytes, weights, 0, bias, sums);
+        else sumRow<Halves, 1>(a, <usize>bytes, weights, 0, bias, sums);
       } else pairs1x8(a, <usize>bytes << 1, weights, bias, sums);
       finish(p, sums, row + i, 1, at, 1);
       at++;

@@ -1,7 +1,7 @@
 import { arg } from './args';
 import { prefersWords, trustsFused } from './int8-check';
 import { CONSTANTS, endTiles } from './int8-depthwise-end';
-import { sums3, sums3s2, sums5, sums5s2, TILE } from './int8-depthwise-sums';
+import { sums3, sums5, TILE } from './int8-depthwise-sums';
 import { Fused, Halves, Words } from './int8-dot';
 
 // Depthwise convolution by the relaxed dot product, for 3x3 and 5x5 kernels with a horizontal stride of 1 or 2: four taps of a kernel's row in one
@@ -153,24 +153,17 @@ function outputs<T>(
   const bytes = <usize>(taps * (five ? 32 : 16));
   const vector: usize = 48 + ((<usize>(taps * taps)) << 3);
   const sums = ring + <usize>kept * slot;
-  let a = ring + <usize>(top % kept) * slot;
-  let b = ring + <usize>((top + 1) % kept) * slot;
-  let c = ring + <usize>((top + 2) % kept) * slot;
-  let d = five ? ring + <usize>((top + 3) % kept) * slot : 0;
-  let e = five ? ring + <usize>((top + 4) % kept) * slot : 0;
+  let q: Registers<usize>;
+  unroll: for (let i = 0; i < 5; i++) q[i] = i < 3 || five ? ring + <usize>((top + i) % kept) * slot : 0;
   let y = <usize>arg(p, 2) + <usize>(row * width * arg(p, 3) + from);
   let r = <usize>arg(p, 22) + <usize>(row * width * arg(p, 23) + from);
   let w = <usize>arg(p, 28) + <usize>(from >> 2) * bytes;
   let head = <usize>arg(p, 18) + <usize>(from >> 3) * vector;
   for (; count > 0; count -= 8, head += vector, y += 8, r += 8) {
     for (let to = sums; to < sums + TILE; to += TILE / 2) {
-      sumsOf<T>(a, b, c, d, e, step, apart, w, width, rows, to, five, one);
+      sumsOf<T>(q[0], q[1], q[2], q[3], q[4], step, apart, w, width, rows, to, five, one);
       w += bytes;
-      a += 16;
-      b += 16;
-      c += 16;
-      d += 16;
-      e += 16;
+      unroll: for (let i = 0; i < 5; i++) q[i] += 16;
     }
     endTiles(p, k, head, y, r, sums, rows, count, last);
   }
@@ -182,8 +175,8 @@ function sumsOf<T>(
   a: usize, b: usize, c: usize, d: usize, e: usize, step: usize, apart: usize, w: usize, width: i32, rows: i32, to: usize, five: bool, one: bool,
 ): void {
   if (five) {
-    if (one) sums5<T>(a, b, c, d, e, step, apart, w, width, rows, to);
-    else sums5s2<T>(a, b, c, d, e, step, apart, w, width, rows, to);
-  } else if (one) sums3<T>(a, b, c, step, apart, w, width, rows, to);
-  else sums3s2<T>(a, b, c, step, apart, w, width, rows, to);
+    if (one) sums5<T, 1>(a, b, c, d, e, step, apart, w, width, rows, to);
+    else sums5<T, 2>(a, b, c, d, e, step, apart, w, width, rows, to);
+  } else if (one) sums3<T, 1>(a, b, c, step, apart, w, width, rows, to);
+  else sums3<T, 2>(a, b, c, step, apart, w, width, rows, to);
 }

@@ -40,17 +40,17 @@ function withResidual(v: v128, r: usize, factor: v128): v128 {
   return i16x8.add_sat_s(v, multiplyHigh(loadHigh(r), factor));
 }
 
+/** The sums of two pixels, shifted and clamped. */
 // @ts-expect-error: decorator
 @inline
-function clamped(a: v128, b: v128, low: v128, high: v128): v128 {
-  return i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(a, b), low), high);
+function clamped(a: v128, b: v128, shift: v128, low: v128, high: v128): v128 {
+  return i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(multiplyHigh(a, shift), multiplyHigh(b, shift)), low), high);
 }
 
 // @ts-expect-error: decorator
 @inline
 function bytesOf(k: usize, a: v128, b: v128): v128 {
-  const shift = v128.load(k, 80);
-  return clamped(multiplyHigh(a, shift), multiplyHigh(b, shift), v128.load(k, 16), v128.load(k, 32));
+  return clamped(a, b, v128.load(k, 80), v128.load(k, 16), v128.load(k, 32));
 }
 
 /** Four neighbouring pixels. */
@@ -95,54 +95,31 @@ export function endOne(p: usize, k: usize, head: usize, y: usize, r: usize, c: v
   storeBytes(y, bytesOf(k, c, c), count);
 }
 
-/** `tiles` times four neighbouring pixels, 8 channels. */
-function plainTiles(p: usize, k: usize, head: usize, y: usize, sums: usize, tiles: i32): void {
+/** `tiles` times four neighbouring pixels, 8 channels; of two pixels the sums of four channels stand side by side. */
+function wholeTiles<RESIDUAL extends boolean>(p: usize, k: usize, head: usize, y: usize, r: usize, sums: usize, tiles: i32): void {
   const multiplier = v128.load(head);
   const bias = biasOf(k, head);
   const low = v128.load(k, 16);
   const high = v128.load(k, 32);
+  let factor: v128;
+  if (RESIDUAL) factor = v128.load(k, 48);
   const shift = v128.load(k, 80);
   const stride = <usize>arg(p, 3);
+  const strideR = RESIDUAL ? <usize>arg(p, 23) : 0;
   for (; tiles > 0; tiles--, sums += 64) {
-    const a01 = v128.load(sums);
-    const a23 = v128.load(sums, 16);
-    const b01 = v128.load(sums, 32);
-    const b23 = v128.load(sums, 48);
-    const c0 = scaled(v128.shuffle<i64>(a01, b01, 0, 2), multiplier, bias);
-    const c1 = scaled(v128.shuffle<i64>(a01, b01, 1, 3), multiplier, bias);
-    const c2 = scaled(v128.shuffle<i64>(a23, b23, 0, 2), multiplier, bias);
-    const c3 = scaled(v128.shuffle<i64>(a23, b23, 1, 3), multiplier, bias);
-    const v = clamped(multiplyHigh(c0, shift), multiplyHigh(c1, shift), low, high);
-    const w = clamped(multiplyHigh(c2, shift), multiplyHigh(c3, shift), low, high);
-    storeFour(y, stride, v, w);
-    y += stride << 2;
-  }
-}
-
-/** The same with a residual. */
-function addTiles(p: usize, k: usize, head: usize, y: usize, r: usize, sums: usize, tiles: i32): void {
-  const multiplier = v128.load(head);
-  const bias = biasOf(k, head);
-  const low = v128.load(k, 16);
-  const high = v128.load(k, 32);
-  const factor = v128.load(k, 48);
-  const shift = v128.load(k, 80);
-  const stride = <usize>arg(p, 3);
-  const strideR = <usize>arg(p, 23);
-  for (; tiles > 0; tiles--, sums += 64) {
-    const a01 = v128.load(sums);
-    const a23 = v128.load(sums, 16);
-    const b01 = v128.load(sums, 32);
-    const b23 = v128.load(sums, 48);
-    const c0 = withResidual(scaled(v128.shuffle<i64>(a01, b01, 0, 2), multiplier, bias), r, factor);
-    const c1 = withResidual(scaled(v128.shuffle<i64>(a01, b01, 1, 3), multiplier, bias), r + strideR, factor);
-    r += strideR << 1;
-    const c2 = withResidual(scaled(v128.shuffle<i64>(a23, b23, 0, 2), multiplier, bias), r, factor);
-    const c3 = withResidual(scaled(v128.shuffle<i64>(a23, b23, 1, 3), multiplier, bias), r + strideR, factor);
-    r += strideR << 1;
-    const v = clamped(multiplyHigh(c0, shift), multiplyHigh(c1, shift), low, high);
-    const w = clamped(multiplyHigh(c2, shift), multiplyHigh(c3, shift), low, high);
-    storeFour(y, stride, v, w);
+    let s: Registers<v128>;
+    let c: Registers<v128>;
+    unroll: for (let i = 0; i < 4; i++) s[i] = v128.load(sums, 16 * i);
+    unroll: for (let i = 0; i < 4; i++) {
+      const two = i >> 1;
+      const lane = i & 1;
+      c[i] = scaled(v128.shuffle<i64>(s[two], s[2 + two], lane, 2 + lane), multiplier, bias);
+      if (RESIDUAL) {
+        c[i] = withResidual(c[i], lane == 0 ? r : r + strideR, factor);
+        if (lane == 1) r += strideR << 1;
+      }
+    }
+    storeFour(y, stride, clamped(c[0], c[1], shift, low, high), clamped(c[2], c[3], shift, low, high));
     y += stride << 2;
   }
 }
@@ -159,8 +136,8 @@ export function endTiles(p: usize, k: usize, head: usize, y: usize, r: usize, su
   for (; rows > 0; rows--, y += lineY, r += lineR, sums += <usize>tiles << 6) {
     const whole = channels < 8 ? 0 : last && rows == 1 ? width >> 2 : tiles;
     if (whole > 0) {
-      if (arg(p, 22) != 0) addTiles(p, k, head, y, r, sums, whole);
-      else plainTiles(p, k, head, y, sums, whole);
+      if (arg(p, 22) != 0) wholeTiles<true>(p, k, head, y, r, sums, whole);
+      else wholeTiles<false>(p, k, head, y, 0, sums, whole);
     }
     for (let i = whole << 2; i < width; i++) {
       const at = sums + (<usize>(i >> 2) << 6) + (<usize>(i & 2) << 3);

@@ -2,7 +2,7 @@ import { arg } from './args';
 import { dotsToTrust, NO_DOTS } from './int8-check';
 import { depthwiseDots, suitsDots } from './int8-depthwise-dots';
 import { CONSTANTS, endFour, endOne, storeConstants } from './int8-depthwise-end';
-import { fourBytes3s1, fourBytes3s2, fourBytes5s1, fourBytes5s2 } from './int8-depthwise-rows';
+import { fourBytes } from './int8-depthwise-rows';
 import { first, last } from './share';
 
 // Depthwise convolution of int8 activations in 16-bit arithmetic, 8 channels a vector: the sum of a kernel's weights is small enough that no sum of
@@ -158,11 +158,11 @@ function fours(
   y += <usize>from;
   r += <usize>from;
   for (; count > 0; count--) {
-    if (shape == 7) fourBytes3s1(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
-    else if (shape == 8) fourBytes3s2(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
-    else if (shape == 11) fourBytes5s1(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
-    else if (shape == 12) fourBytes5s2(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
-    else fourBytes(p, k, x, stepY, w, before, after, start, step, y, r, bytes, rows);
+    if (shape == 7) fourBytes<3, 1>(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
+    else if (shape == 8) fourBytes<3, 2>(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
+    else if (shape == 11) fourBytes<5, 1>(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
+    else if (shape == 12) fourBytes<5, 2>(p, k, x, pixel, skip, w, before, after, start, step, y, r, bytes, rows);
+    else fourAny(p, k, x, stepY, w, before, after, start, step, y, r, bytes, rows);
     x += <usize>(strideX << 2) * pixel;
     y += strideY << 2;
     r += strideR << 2;
@@ -170,33 +170,28 @@ function fours(
 }
 
 /** Any kernel width, stride and dilation. */
-function fourBytes(
+function fourAny(
   p: usize, k: usize, x: usize, stepY: usize, w: usize, before: usize, after: usize, from: usize, step: usize, y: usize, r: usize,
   bytes: usize, rows: i32,
 ): void {
   const pixel = <usize>arg(p, 1);
   const next = <usize>arg(p, 13) * pixel;
   const stepX = <usize>arg(p, 17) * pixel;
-  const line = <usize>arg(p, 11) << 3;
+  const taps = <usize>arg(p, 11) << 3;
   for (const end = y + bytes; y < end; y += 8, r += 8, x += 8, from += step) {
     const head = w;
     w += before;
-    let c0 = v128.load(from);
-    let c1 = c0;
-    let c2 = c0;
-    let c3 = c0;
-    let row = x;
-    for (let i = rows; i > 0; i--, row += stepY) {
-      let q = row;
-      for (const stop = w + line; w < stop; w += 8, q += stepX) {
+    let c: Registers<v128>;
+    unroll: for (let i = 0; i < 4; i++) c[i] = i == 0 ? v128.load(from) : c[0];
+    let line = x;
+    for (let row = rows; row > 0; row--, line += stepY) {
+      let q = line;
+      for (const stop = w + taps; w < stop; w += 8, q += stepX) {
         const tap = v128.load8x8_s(w);
-        c0 = i16x8.add(c0, i16x8.mul(v128.load8x8_s(q), tap));
-        c1 = i16x8.add(c1, i16x8.mul(v128.load8x8_s(q + next), tap));
-        c2 = i16x8.add(c2, i16x8.mul(v128.load8x8_s(q + (next << 1)), tap));
-        c3 = i16x8.add(c3, i16x8.mul(v128.load8x8_s(q + next * 3), tap));
+        unroll: for (let i = 0; i < 4; i++) c[i] = i16x8.add(c[i], i16x8.mul(v128.load8x8_s(q + next * i), tap));
       }
     }
     w += after;
-    endFour(p, k, head, y, r, c0, c1, c2, c3);
+    endFour(p, k, head, y, r, c[0], c[1], c[2], c[3]);
   }
 }

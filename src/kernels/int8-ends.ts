@@ -42,12 +42,12 @@ export function clamped(a: v128, b: v128, k: usize): v128 {
   return i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(a, b), v128.load(k, 16)), v128.load(k, 32));
 }
 
-/** Two rows of a panel. */
+/** Two rows of a panel, from their sums `c` and `d` and the panel's multipliers. */
 // @ts-expect-error: decorator
 @inline
-export function storeTwo(y: usize, stride: usize, k: usize, v0: v128, v1: v128, w0: v128, w1: v128): void {
+export function storeTwo(y: usize, stride: usize, k: usize, m0: v128, m1: v128, c0: v128, c1: v128, d0: v128, d1: v128): void {
   const magic = v128.load(k);
-  const v = clamped(narrow(v0, v1, magic, k), narrow(w0, w1, magic, k), k);
+  const v = clamped(narrow(scaled(c0, m0), scaled(c1, m1), magic, k), narrow(scaled(d0, m0), scaled(d1, m1), magic, k), k);
   v128.store64_lane(y, v, 0);
   v128.store64_lane(y + stride, v, 1);
 }

@@ -19,9 +19,7 @@ export function finishBytes(p: usize, k: usize, sums: usize, row: i32, height: i
   const m1 = v128.load(<usize>arg(p, 21) + (<usize>panel << 5), 16);
   if (columns == 8) {
     for (; height > 1; height -= 2, sums += 64, y += stride << 1) {
-      const v0 = scaled(v128.load(sums), m0);
-      const v1 = scaled(v128.load(sums, 16), m1);
-      storeTwo(y, stride, k, v0, v1, scaled(v128.load(sums, 32), m0), scaled(v128.load(sums, 48), m1));
+      storeTwo(y, stride, k, m0, m1, v128.load(sums), v128.load(sums, 16), v128.load(sums, 32), v128.load(sums, 48));
     }
   }
   const magic = v128.load(k);

@@ -86,109 +86,32 @@ function run(p: usize, x: usize, strideX: i32, g: usize, count: i32, sums: usize
   const stepG = <usize>arg(p, 3) << 2;
   let panel = 0;
   if (WIDE_SIMD) {
-    for (; panel + 2 <= panels; panel += 2, x += 64, sums += 2 * TILE_BYTES) outer4x16(g, stepG, x, stepX, count, sums);
+    for (; panel + 2 <= panels; panel += 2, x += 64, sums += 2 * TILE_BYTES) outer<2>(g, stepG, x, stepX, count, sums);
   }
-  for (; panel < panels; panel++, x += 32, sums += TILE_BYTES) {
-    outer4x8(g, stepG, x, stepX, count, sums);
-  }
+  for (; panel < panels; panel++, x += 32, sums += TILE_BYTES) outer<1>(g, stepG, x, stepX, count, sums);
 }
 
-/** Eight sums, so that they and their inputs fit into the registers. */
-function outer4x8(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
-  let c00 = v128.load(sums);
-  let c01 = v128.load(sums, 16);
-  let c10 = v128.load(sums, 32);
-  let c11 = v128.load(sums, 48);
-  let c20 = v128.load(sums, 64);
-  let c21 = v128.load(sums, 80);
-  let c30 = v128.load(sums, 96);
-  let c31 = v128.load(sums, 112);
-  for (; count > 0; count--, g += stepG, x += stepX) {
-    const b0 = v128.load(x);
-    const b1 = v128.load(x, 16);
-    let a = v128.load32_splat(g);
-    c00 = madd(a, b0, c00);
-    c01 = madd(a, b1, c01);
-    a = v128.load32_splat(g, 4);
-    c10 = madd(a, b0, c10);
-    c11 = madd(a, b1, c11);
-    a = v128.load32_splat(g, 8);
-    c20 = madd(a, b0, c20);
-    c21 = madd(a, b1, c21);
-    a = v128.load32_splat(g, 12);
-    c30 = madd(a, b0, c30);
-    c31 = madd(a, b1, c31);
+/** Eight sums for a panel of inputs, so that they and their inputs fit into the registers; two panels for vectors of 256 bits (see tiles.ts). */
+function outer<PANELS extends number>(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
+  let c: Registers<v128>;
+  unroll: for (let panel = 0; panel < PANELS; panel++) {
+    unroll: for (let i = 0; i < 4; i++) {
+      unroll: for (let j = 0; j < 2; j++) c[i][2 * panel + j] = v128.load(sums, 128 * panel + 32 * i + 16 * j);
+    }
   }
-  v128.store(sums, c00);
-  v128.store(sums, c01, 16);
-  v128.store(sums, c10, 32);
-  v128.store(sums, c11, 48);
-  v128.store(sums, c20, 64);
-  v128.store(sums, c21, 80);
-  v128.store(sums, c30, 96);
-  v128.store(sums, c31, 112);
-}
-
-/** Two panels of inputs at once, for vectors of 256 bits (see tiles-wide.ts). */
-function outer4x16(g: usize, stepG: usize, x: usize, stepX: usize, count: i32, sums: usize): void {
-  let c00 = v128.load(sums);
-  let c01 = v128.load(sums, 16);
-  let c10 = v128.load(sums, 32);
-  let c11 = v128.load(sums, 48);
-  let c20 = v128.load(sums, 64);
-  let c21 = v128.load(sums, 80);
-  let c30 = v128.load(sums, 96);
-  let c31 = v128.load(sums, 112);
-  let c02 = v128.load(sums, 128);
-  let c03 = v128.load(sums, 144);
-  let c12 = v128.load(sums, 160);
-  let c13 = v128.load(sums, 176);
-  let c22 = v128.load(sums, 192);
-  let c23 = v128.load(sums, 208);
-  let c32 = v128.load(sums, 224);
-  let c33 = v128.load(sums, 240);
   for (; count > 0; count--, g += stepG, x += stepX) {
-    const b0 = v128.load(x);
-    const b1 = v128.load(x, 16);
-    const b2 = v128.load(x, 32);
-    const b3 = v128.load(x, 48);
-    let a = v128.load32_splat(g);
-    c00 = madd(a, b0, c00);
-    c01 = madd(a, b1, c01);
-    c02 = madd(a, b2, c02);
-    c03 = madd(a, b3, c03);
-    a = v128.load32_splat(g, 4);
-    c10 = madd(a, b0, c10);
-    c11 = madd(a, b1, c11);
-    c12 = madd(a, b2, c12);
-    c13 = madd(a, b3, c13);
-    a = v128.load32_splat(g, 8);
-    c20 = madd(a, b0, c20);
-    c21 = madd(a, b1, c21);
-    c22 = madd(a, b2, c22);
-    c23 = madd(a, b3, c23);
-    a = v128.load32_splat(g, 12);
-    c30 = madd(a, b0, c30);
-    c31 = madd(a, b1, c31);
-    c32 = madd(a, b2, c32);
-    c33 = madd(a, b3, c33);
+    let b: Registers<v128>;
+    unroll: for (let j = 0; j < 2 * PANELS; j++) b[j] = v128.load(x, 16 * j);
+    unroll: for (let i = 0; i < 4; i++) {
+      const a = v128.load32_splat(g, 4 * i);
+      unroll: for (let j = 0; j < 2 * PANELS; j++) c[i][j] = madd(a, b[j], c[i][j]);
+    }
   }
-  v128.store(sums, c00);
-  v128.store(sums, c01, 16);
-  v128.store(sums, c10, 32);
-  v128.store(sums, c11, 48);
-  v128.store(sums, c20, 64);
-  v128.store(sums, c21, 80);
-  v128.store(sums, c30, 96);
-  v128.store(sums, c31, 112);
-  v128.store(sums, c02, 128);
-  v128.store(sums, c03, 144);
-  v128.store(sums, c12, 160);
-  v128.store(sums, c13, 176);
-  v128.store(sums, c22, 192);
-  v128.store(sums, c23, 208);
-  v128.store(sums, c32, 224);
-  v128.store(sums, c33, 240);
+  unroll: for (let panel = 0; panel < PANELS; panel++) {
+    unroll: for (let i = 0; i < 4; i++) {
+      unroll: for (let j = 0; j < 2; j++) v128.store(sums, c[i][2 * panel + j], 128 * panel + 32 * i + 16 * j);
+    }
+  }
 }
 
 /**
@@ -209,27 +132,23 @@ export function convWeightGradientEnd(p: usize, tid: i32, threads: i32): void {
       const tile = (o / OUTPUTS) * taps + tap;
       let from = <usize>arg(p, 0) + <usize>(tile * panels) * TILE_BYTES + <usize>((o % OUTPUTS) * 32);
       let c = 0;
-      for (; c + 8 <= channels; c += 8, from += TILE_BYTES) {
-        let q = from;
-        let sum0 = v128.load(q);
-        let sum1 = v128.load(q, 16);
-        for (let chunk = 1; chunk < arg(p, 1); chunk++) {
-          q += step;
-          sum0 = f32x4.add(sum0, v128.load(q));
-          sum1 = f32x4.add(sum1, v128.load(q, 16));
-        }
-        v128.store(y + (<usize>c << 2), sum0);
-        v128.store(y + (<usize>c << 2), sum1, 16);
-      }
-      for (; c < channels; c += 4, from += 16) {
-        let q = from;
-        let sum = v128.load(q);
-        for (let chunk = 1; chunk < arg(p, 1); chunk++) {
-          q += step;
-          sum = f32x4.add(sum, v128.load(q));
-        }
-        storeLanes(y + (<usize>c << 2), sum, channels - c);
-      }
+      for (; c + 8 <= channels; c += 8, from += TILE_BYTES) addChunks<2>(p, from, step, y + (<usize>c << 2), 8);
+      for (; c < channels; c += 4, from += 16) addChunks<1>(p, from, step, y + (<usize>c << 2), channels - c);
     }
   }
+}
+
+/** Adds `VECTORS` of sums at `from` in all chunks, `step` bytes apart. */
+// @ts-expect-error: decorator
+@inline
+function addChunks<VECTORS extends number>(p: usize, from: usize, step: usize, y: usize, lanes: i32): void {
+  let sum: Registers<v128>;
+  let q = from;
+  unroll: for (let n = 0; n < VECTORS; n++) sum[n] = v128.load(q, 16 * n);
+  for (let chunk = 1; chunk < arg(p, 1); chunk++) {
+    q += step;
+    unroll: for (let n = 0; n < VECTORS; n++) sum[n] = f32x4.add(sum[n], v128.load(q, 16 * n));
+  }
+  if (VECTORS == 1) storeLanes(y, sum[0], lanes);
+  else unroll: for (let n = 0; n < VECTORS; n++) v128.store(y, sum[n], 16 * n);
 }

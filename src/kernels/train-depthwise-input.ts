@@ -89,226 +89,103 @@ function pixels(
   stepY: usize, r: usize, stepR: usize, count: i32,
 ): void {
   if (countX == 2 && countY == 2) {
-    fourTaps(p, g, pixel, line, w, nextTapX, nextTapY, y, stepY, r, stepR, count);
-    return;
-  }
-  if (countX * countY == 2) {
+    fewTaps<2, 2>(p, g, pixel, 0, line, w, nextTapX, nextTapY, y, stepY, r, stepR, count);
+  } else if (countX * countY == 2) {
     const across = countX == 2;
-    twoTaps(p, g, pixel, across ? pixel : line, w, across ? nextTapX : nextTapY, y, stepY, r, stepR, count);
-    return;
-  }
-  if (countX * countY == 1) {
-    oneTap(p, g, pixel, w, y, stepY, r, stepR, count);
-    return;
-  }
-  for (; count >= 4; count -= 4, g += pixel << 2, y += stepY << 2, r += stepR << 2) {
-    four(p, g, pixel, line, w, nextTapX, nextTapY, countX, countY, y, stepY, r, stepR);
-  }
-  for (; count > 0; count--, g += pixel, y += stepY, r += stepR) any(p, g, pixel, line, w, nextTapX, nextTapY, countX, countY, y, r);
-}
-
-// With few taps their weights stay in registers for a whole line of pixels.
-
-function oneTap(p: usize, g: usize, pixel: usize, w: usize, y: usize, stepY: usize, r: usize, stepR: usize, count: i32): void {
-  const next = vectorBytes(p);
-  let lanes = arg(p, 7);
-  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
-    const k = v128.load(w);
-    const l = v128.load(w + next);
-    let q = g;
-    let to = y;
-    let plus = r;
-    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
-      const c = madd(v128.load(q), k, v128.load(plus));
-      const d = madd(v128.load(q, 16), l, v128.load(plus, 16));
-      v128.store(to, c);
-      v128.store(to, d, 16);
+    fewTaps<1, 2>(p, g, pixel, across ? pixel : line, 0, w, across ? nextTapX : nextTapY, 0, y, stepY, r, stepR, count);
+  } else if (countX * countY == 1) {
+    fewTaps<1, 1>(p, g, pixel, 0, 0, w, 0, 0, y, stepY, r, stepR, count);
+  } else {
+    for (; count >= 4; count -= 4, g += pixel << 2, y += stepY << 2, r += stepR << 2) {
+      manyTaps<4>(p, g, pixel, line, w, nextTapX, nextTapY, countX, countY, y, stepY, r, stepR);
     }
-  }
-  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
-    const k = v128.load(w);
-    let q = g;
-    let to = y;
-    let plus = r;
-    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
-      storeLanes(to, madd(v128.load(q), k, v128.load(plus)), lanes);
+    for (; count > 0; count--, g += pixel, y += stepY, r += stepR) {
+      manyTaps<1>(p, g, pixel, line, w, nextTapX, nextTapY, countX, countY, y, stepY, r, stepR);
     }
   }
 }
 
-function twoTaps(
-  p: usize, g: usize, pixel: usize, before: usize, w: usize, nextTap: usize, y: usize, stepY: usize, r: usize, stepR: usize, count: i32,
-): void {
-  const next = vectorBytes(p);
-  let lanes = arg(p, 7);
-  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
-    const k0 = v128.load(w);
-    const l0 = v128.load(w + next);
-    const k1 = v128.load(w + nextTap);
-    const l1 = v128.load(w + nextTap + next);
-    let q = g;
-    let to = y;
-    let plus = r;
-    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
-      const last = q - before;
-      const c = madd(v128.load(last), k1, madd(v128.load(q), k0, v128.load(plus)));
-      const d = madd(v128.load(last, 16), l1, madd(v128.load(q, 16), l0, v128.load(plus, 16)));
-      v128.store(to, c);
-      v128.store(to, d, 16);
-    }
-  }
-  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
-    const k0 = v128.load(w);
-    const k1 = v128.load(w + nextTap);
-    let q = g;
-    let to = y;
-    let plus = r;
-    for (let i = count; i > 0; i--, q += pixel, to += stepY, plus += stepR) {
-      storeLanes(to, madd(v128.load(q - before), k1, madd(v128.load(q), k0, v128.load(plus))), lanes);
-    }
-  }
-}
-
-/** Two by two. */
-function fourTaps(
-  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, y: usize, stepY: usize, r: usize,
+/**
+ * One tap, two, or two by two: with so few their weights stay in registers for a whole line of pixels. Two alone met gradients that are `apart` bytes
+ * apart, be it across or down.
+ */
+function fewTaps<ROWS extends number, COLUMNS extends number>(
+  p: usize, g: usize, pixel: usize, apart: usize, line: usize, w: usize, nextTap: usize, nextRow: usize, y: usize, stepY: usize, r: usize,
   stepR: usize, count: i32,
 ): void {
   const next = vectorBytes(p);
   let lanes = arg(p, 7);
-  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
-    const other = w + next;
-    const k00 = v128.load(w);
-    const l00 = v128.load(other);
-    const k01 = v128.load(w + nextTapX);
-    const l01 = v128.load(other + nextTapX);
-    const k10 = v128.load(w + nextTapY);
-    const l10 = v128.load(other + nextTapY);
-    const k11 = v128.load(w + nextTapY + nextTapX);
-    const l11 = v128.load(other + nextTapY + nextTapX);
-    let q0 = g;
-    let q1 = g - line;
-    let to = y;
-    let plus = r;
-    for (let i = count; i > 0; i--, q0 += pixel, q1 += pixel, to += stepY, plus += stepR) {
-      const p0 = q0 - pixel;
-      const p1 = q1 - pixel;
-      let c = madd(v128.load(p0), k01, madd(v128.load(q0), k00, v128.load(plus)));
-      let d = madd(v128.load(p0, 16), l01, madd(v128.load(q0, 16), l00, v128.load(plus, 16)));
-      c = madd(v128.load(p1), k11, madd(v128.load(q1), k10, c));
-      d = madd(v128.load(p1, 16), l11, madd(v128.load(q1, 16), l10, d));
-      v128.store(to, c);
-      v128.store(to, d, 16);
-    }
-  }
-  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
-    const k00 = v128.load(w);
-    const k01 = v128.load(w + nextTapX);
-    const k10 = v128.load(w + nextTapY);
-    const k11 = v128.load(w + nextTapY + nextTapX);
-    let q0 = g;
-    let q1 = g - line;
-    let to = y;
-    let plus = r;
-    for (let i = count; i > 0; i--, q0 += pixel, q1 += pixel, to += stepY, plus += stepR) {
-      let c = madd(v128.load(q0 - pixel), k01, madd(v128.load(q0), k00, v128.load(plus)));
-      c = madd(v128.load(q1 - pixel), k11, madd(v128.load(q1), k10, c));
-      storeLanes(to, c, lanes);
+  // Two vectors of channels at a time, then one.
+  unroll: for (let vectors = 2; vectors > 0; vectors--) {
+    for (; lanes >= (vectors == 2 ? 8 : 1); lanes -= 4 * vectors, g += 16 * vectors, y += 16 * vectors, r += 16 * vectors, w += next * vectors) {
+      let k: Registers<v128>;
+      let q: Registers<usize>;
+      unroll: for (let row = 0; row < ROWS; row++) {
+        unroll: for (let column = 0; column < COLUMNS; column++) {
+          unroll: for (let n = 0; n < vectors; n++) k[row][column][n] = v128.load(w + n * next + row * nextRow + column * nextTap);
+        }
+        q[row] = g - row * line;
+      }
+      let to = y;
+      let plus = r;
+      for (let i = count; i > 0; i--, to += stepY, plus += stepR) {
+        let c: Registers<v128>;
+        unroll: for (let n = 0; n < vectors; n++) c[n] = v128.load(plus, 16 * n);
+        unroll: for (let row = 0; row < ROWS; row++) {
+          const before = q[row] - (ROWS == 2 ? pixel : apart);
+          unroll: for (let n = 0; n < vectors; n++) {
+            c[n] = madd(v128.load(q[row], 16 * n), k[row][0][n], c[n]);
+            if (COLUMNS == 2) c[n] = madd(v128.load(before, 16 * n), k[row][1][n], c[n]);
+          }
+        }
+        if (vectors == 1) storeLanes(to, c[0], lanes);
+        else unroll: for (let n = 0; n < vectors; n++) v128.store(to, c[n], 16 * n);
+        unroll: for (let row = 0; row < ROWS; row++) q[row] += pixel;
+      }
     }
   }
 }
 
-/** One pixel. */
-function any(
-  p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, countX: i32, countY: i32, y: usize, r: usize,
-): void {
-  const next = vectorBytes(p);
-  for (let lanes = arg(p, 7); lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
-    let c = v128.load(r);
-    let row = g;
-    let tapRow = w;
-    for (let i = countY; i > 0; i--, row -= line, tapRow += nextTapY) {
-      let q = row;
-      let tap = tapRow;
-      for (let j = countX; j > 0; j--, q -= pixel, tap += nextTapX) c = madd(v128.load(q), v128.load(tap), c);
-    }
-    storeLanes(y, c, lanes);
-  }
-}
-
-/** Four pixels, `stepY` bytes apart, which met neighbouring gradients. */
-function four(
+/** Any number of taps for one pixel, or four, `stepY` bytes apart, which met neighbouring gradients. */
+function manyTaps<PIXELS extends number>(
   p: usize, g: usize, pixel: usize, line: usize, w: usize, nextTapX: usize, nextTapY: usize, countX: i32, countY: i32, y: usize,
   stepY: usize, r: usize, stepR: usize,
 ): void {
   const next = vectorBytes(p);
   let lanes = arg(p, 7);
-  for (; lanes >= 8; lanes -= 8, g += 32, y += 32, r += 32, w += next << 1) {
-    let q = r;
-    let c0 = v128.load(q);
-    let d0 = v128.load(q, 16);
-    q += stepR;
-    let c1 = v128.load(q);
-    let d1 = v128.load(q, 16);
-    q += stepR;
-    let c2 = v128.load(q);
-    let d2 = v128.load(q, 16);
-    q += stepR;
-    let c3 = v128.load(q);
-    let d3 = v128.load(q, 16);
-    let row = g;
-    let tapRow = w;
-    for (let i = countY; i > 0; i--, row -= line, tapRow += nextTapY) {
-      let at = row;
-      let tap = tapRow;
-      for (let j = countX; j > 0; j--, at -= pixel, tap += nextTapX) {
-        const k = v128.load(tap);
-        const l = v128.load(tap + next);
-        q = at;
-        c0 = madd(v128.load(q), k, c0);
-        d0 = madd(v128.load(q, 16), l, d0);
-        q += pixel;
-        c1 = madd(v128.load(q), k, c1);
-        d1 = madd(v128.load(q, 16), l, d1);
-        q += pixel;
-        c2 = madd(v128.load(q), k, c2);
-        d2 = madd(v128.load(q, 16), l, d2);
-        q += pixel;
-        c3 = madd(v128.load(q), k, c3);
-        d3 = madd(v128.load(q, 16), l, d3);
+  // Of four pixels two vectors of channels at a time.
+  unroll: for (let vectors = PIXELS == 4 ? 2 : 1; vectors > 0; vectors--) {
+    for (; lanes >= (vectors == 2 ? 8 : 1); lanes -= 4 * vectors, g += 16 * vectors, y += 16 * vectors, r += 16 * vectors, w += next * vectors) {
+      let c: Registers<v128>;
+      let q = r;
+      unroll: for (let i = 0; i < PIXELS; i++) {
+        unroll: for (let n = 0; n < vectors; n++) c[i][n] = v128.load(q, 16 * n);
+        if (i < PIXELS - 1) q += stepR;
+      }
+      let row = g;
+      let tapRow = w;
+      for (let ky = countY; ky > 0; ky--, row -= line, tapRow += nextTapY) {
+        let at = row;
+        let tap = tapRow;
+        for (let kx = countX; kx > 0; kx--, at -= pixel, tap += nextTapX) {
+          let k: Registers<v128>;
+          unroll: for (let n = 0; n < vectors; n++) k[n] = v128.load(tap + n * next);
+          q = at;
+          unroll: for (let i = 0; i < PIXELS; i++) {
+            unroll: for (let n = 0; n < vectors; n++) c[i][n] = madd(v128.load(q, 16 * n), k[n], c[i][n]);
+            if (i < PIXELS - 1) q += pixel;
+          }
+        }
+      }
+      if (PIXELS == 1) storeLanes(y, c[0][0], lanes);
+      else if (vectors == 1) storeFour(y, stepY, c[0][0], c[1][0], c[2][0], c[3][0], lanes);
+      else {
+        q = y;
+        unroll: for (let i = 0; i < PIXELS; i++) {
+          unroll: for (let n = 0; n < vectors; n++) v128.store(q, c[i][n], 16 * n);
+          if (i < PIXELS - 1) q += stepY;
+        }
       }
     }
-    q = y;
-    v128.store(q, c0);
-    v128.store(q, d0, 16);
-    q += stepY;
-    v128.store(q, c1);
-    v128.store(q, d1, 16);
-    q += stepY;
-    v128.store(q, c2);
-    v128.store(q, d2, 16);
-    q += stepY;
-    v128.store(q, c3);
-    v128.store(q, d3, 16);
-  }
-  for (; lanes > 0; lanes -= 4, g += 16, y += 16, r += 16, w += next) {
-    let c0 = v128.load(r);
-    let c1 = v128.load(r + stepR);
-    let c2 = v128.load(r + (stepR << 1));
-    let c3 = v128.load(r + stepR * 3);
-    let row = g;
-    let tapRow = w;
-    for (let i = countY; i > 0; i--, row -= line, tapRow += nextTapY) {
-      let q = row;
-      let tap = tapRow;
-      for (let j = countX; j > 0; j--, q -= pixel, tap += nextTapX) {
-        const k = v128.load(tap);
-        c0 = madd(v128.load(q), k, c0);
-        c1 = madd(v128.load(q + pixel), k, c1);
-        c2 = madd(v128.load(q + (pixel << 1)), k, c2);
-        c3 = madd(v128.load(q + pixel * 3), k, c3);
-      }
-    }
-    storeFour(y, stepY, c0, c1, c2, c3, lanes);
   }
 }

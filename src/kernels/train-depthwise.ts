@@ -1,7 +1,6 @@
 import { arg } from './args';
 import { first, last } from './share';
-import { PIXEL, pairOfAny, pairRow3, pairRow5, pairRows3 } from './train-depthwise-wide';
-import { madd } from './vector';
+import { anyTaps, PIXEL, tapRows, threeTaps } from './train-depthwise-rows';
 
 // The gradient of depthwise weights: for every tap a sum over all pixels. A block of the input is copied with zeros around it, so that no
 // pixel is special; the sums of four channels then stay in registers for the whole block, a row or two of the window at a time.
@@ -58,31 +57,30 @@ function chunkOf(p: usize, line: i32, end: i32, from: i32, to: i32, scratch: usi
     let y = sums;
     let v = from;
     if (WIDE_SIMD) {
-      for (; v + 2 <= to; v += 2, y += <usize>taps << 5) {
-        const x = scratch + (<usize>(v - from) << 4);
-        const g = <usize>arg(p, 2) + (<usize>v << 4) + <usize>(line * arg(p, 9)) * (<usize>arg(p, 3) << 2);
-        const skip = <usize>(rows - lines * arg(p, 12)) * rowBytes;
-        if (square == 3) {
-          pairRows3(p, x, rowBytes, skip, g, images, lines, y);
-          pairRow3(p, x + (rowBytes << 1), rowBytes, skip, g, images, lines, y + 192);
-        } else if (square == 5) {
-          for (let ky = 0; ky < 5; ky++) pairRow5(p, x + <usize>ky * rowBytes, rowBytes, skip, g, images, lines, y + <usize>(ky * 160));
-        } else pairOfAny(p, x, rowBytes, skip, g, images, lines, y);
-      }
+      for (; v + 2 <= to; v += 2, y += <usize>taps << 5) vectorSums<2>(p, square, from, v, scratch, rowBytes, rows, line, images, lines, y);
     }
-    for (; v < to; v++, y += <usize>taps << 4) {
-      const x = scratch + (<usize>(v - from) << 4);
-      const g = <usize>arg(p, 2) + (<usize>v << 4) + <usize>(line * arg(p, 9)) * (<usize>arg(p, 3) << 2);
-      const skip = <usize>(rows - lines * arg(p, 12)) * rowBytes;
-      if (square == 3) {
-        rows3(p, x, rowBytes, skip, g, images, lines, y);
-        row3(p, x + (rowBytes << 1), rowBytes, skip, g, images, lines, y + 96);
-      } else if (square == 5) {
-        for (let ky = 0; ky < 5; ky++) row5(p, x + <usize>ky * rowBytes, rowBytes, skip, g, images, lines, y + <usize>(ky * 80));
-      } else anyWindow(p, x, rowBytes, skip, g, images, lines, y);
-    }
+    for (; v < to; v++, y += <usize>taps << 4) vectorSums<1>(p, square, from, v, scratch, rowBytes, rows, line, images, lines, y);
     line += images * lines;
   }
+}
+
+/** The sums of a block for `VECTORS` of channels from the `v`th on; the first in its copy, `scratch`, is the `from`th. */
+// @ts-expect-error: decorator
+@inline
+function vectorSums<VECTORS extends number>(
+  p: usize, square: i32, from: i32, v: i32, scratch: usize, rowBytes: usize, rows: i32, line: i32, images: i32, lines: i32, y: usize,
+): void {
+  const x = scratch + (<usize>(v - from) << 4);
+  const g = <usize>arg(p, 2) + (<usize>v << 4) + <usize>(line * arg(p, 9)) * (<usize>arg(p, 3) << 2);
+  const skip = <usize>(rows - lines * arg(p, 12)) * rowBytes;
+  if (square == 3) {
+    tapRows<2, 3, VECTORS>(p, x, rowBytes, skip, g, images, lines, y);
+    threeTaps<VECTORS>(p, x + (rowBytes << 1), rowBytes, skip, g, images, lines, y + 96 * VECTORS);
+  } else if (square == 5) {
+    for (let ky = 0; ky < 5; ky++) {
+      tapRows<1, 5, VECTORS>(p, x + <usize>ky * rowBytes, rowBytes, skip, g, images, lines, y + <usize>ky * (80 * VECTORS));
+    }
+  } else anyTaps<VECTORS>(p, x, rowBytes, skip, g, images, lines, y);
 }
 
 /**
@@ -102,165 +100,21 @@ function copyPadded(p: usize, x: usize, pixel: usize, count: i32, top: i32, rows
     }
     memory.fill(y, 0, low);
     if (high < rowBytes) memory.fill(y + high, 0, rowBytes - high);
-    let v = x + <usize>(iy * width) * pixel;
-    let q = y + low;
+    const v = x + <usize>(iy * width) * pixel;
+    const q = y + low;
     const end = y + high;
-    if (count == 4) {
-      for (; q < end; q += PIXEL, v += pixel) {
-        v128.store(q, v128.load(v));
-        v128.store(q, v128.load(v, 16), 16);
-        v128.store(q, v128.load(v, 32), 32);
-        v128.store(q, v128.load(v, 48), 48);
-      }
-    } else if (count == 3) {
-      for (; q < end; q += PIXEL, v += pixel) {
-        v128.store(q, v128.load(v));
-        v128.store(q, v128.load(v, 16), 16);
-        v128.store(q, v128.load(v, 32), 32);
-      }
-    } else if (count == 2) {
-      for (; q < end; q += PIXEL, v += pixel) {
-        v128.store(q, v128.load(v));
-        v128.store(q, v128.load(v, 16), 16);
-      }
-    } else {
-      for (; q < end; q += PIXEL, v += pixel) v128.store(q, v128.load(v));
-    }
+    if (count == 4) copyPixels<4>(q, end, v, pixel);
+    else if (count == 3) copyPixels<3>(q, end, v, pixel);
+    else if (count == 2) copyPixels<2>(q, end, v, pixel);
+    else copyPixels<1>(q, end, v, pixel);
   }
 }
 
-// Rows of the windows: `x` is the first input row that they see, `skip` the bytes from behind an image's last row that a window begins in to the
-// next image, `g` the gradient of the first output pixel. V8 reads all that a loop needs before it multiplies, so there are no more sums in
-// one than leave room for their inputs.
-
-/** Two rows of three. */
-function rows3(p: usize, x: usize, rowBytes: usize, skip: usize, g: usize, images: i32, lines: i32, y: usize): void {
-  const stepX = <usize>arg(p, 13) * PIXEL;
-  const stepY = <usize>arg(p, 12) * rowBytes;
-  const stepG = <usize>arg(p, 3) << 2;
-  const length = <usize>arg(p, 9) * stepG;
-  let s00 = v128.load(y);
-  let s01 = v128.load(y, 16);
-  let s02 = v128.load(y, 32);
-  let s10 = v128.load(y, 48);
-  let s11 = v128.load(y, 64);
-  let s12 = v128.load(y, 80);
-  for (; images > 0; images--, x += skip) {
-    for (let line = lines; line > 0; line--, x += stepY) {
-      let r0 = x;
-      let r1 = x + rowBytes;
-      for (const stop = g + length; g < stop; g += stepG, r0 += stepX, r1 += stepX) {
-        const d = v128.load(g);
-        s00 = madd(v128.load(r0), d, s00);
-        s01 = madd(v128.load(r0, PIXEL), d, s01);
-        s02 = madd(v128.load(r0, 2 * PIXEL), d, s02);
-        s10 = madd(v128.load(r1), d, s10);
-        s11 = madd(v128.load(r1, PIXEL), d, s11);
-        s12 = madd(v128.load(r1, 2 * PIXEL), d, s12);
-      }
-    }
-  }
-  v128.store(y, s00);
-  v128.store(y, s01, 16);
-  v128.store(y, s02, 32);
-  v128.store(y, s10, 48);
-  v128.store(y, s11, 64);
-  v128.store(y, s12, 80);
-}
-
-/** One row of three; two pixels at a time, with sums of their own: three alone would wait for each other. */
-function row3(p: usize, x: usize, rowBytes: usize, skip: usize, g: usize, images: i32, lines: i32, y: usize): void {
-  const stepX = <usize>arg(p, 13) * PIXEL;
-  const stepY = <usize>arg(p, 12) * rowBytes;
-  const stepG = <usize>arg(p, 3) << 2;
-  const width = arg(p, 9);
-  let s0 = v128.load(y);
-  let s1 = v128.load(y, 16);
-  let s2 = v128.load(y, 32);
-  let t0 = f32x4.splat(0);
-  let t1 = t0;
-  let t2 = t0;
-  for (; images > 0; images--, x += skip) {
-    for (let line = lines; line > 0; line--, x += stepY) {
-      let r = x;
-      let i = width;
-      for (; i > 1; i -= 2) {
-        const d = v128.load(g);
-        const next = r + stepX;
-        const e = v128.load(g + stepG);
-        s0 = madd(v128.load(r), d, s0);
-        s1 = madd(v128.load(r, PIXEL), d, s1);
-        s2 = madd(v128.load(r, 2 * PIXEL), d, s2);
-        t0 = madd(v128.load(next), e, t0);
-        t1 = madd(v128.load(next, PIXEL), e, t1);
-        t2 = madd(v128.load(next, 2 * PIXEL), e, t2);
-        g += stepG << 1;
-        r = next + stepX;
-      }
-      if (i > 0) {
-        const d = v128.load(g);
-        s0 = madd(v128.load(r), d, s0);
-        s1 = madd(v128.load(r, PIXEL), d, s1);
-        s2 = madd(v128.load(r, 2 * PIXEL), d, s2);
-        g += stepG;
-      }
-    }
-  }
-  v128.store(y, f32x4.add(s0, t0));
-  v128.store(y, f32x4.add(s1, t1), 16);
-  v128.store(y, f32x4.add(s2, t2), 32);
-}
-
-/** One row of five. */
-function row5(p: usize, x: usize, rowBytes: usize, skip: usize, g: usize, images: i32, lines: i32, y: usize): void {
-  const stepX = <usize>arg(p, 13) * PIXEL;
-  const stepY = <usize>arg(p, 12) * rowBytes;
-  const stepG = <usize>arg(p, 3) << 2;
-  const length = <usize>arg(p, 9) * stepG;
-  let s0 = v128.load(y);
-  let s1 = v128.load(y, 16);
-  let s2 = v128.load(y, 32);
-  let s3 = v128.load(y, 48);
-  let s4 = v128.load(y, 64);
-  for (; images > 0; images--, x += skip) {
-    for (let line = lines; line > 0; line--, x += stepY) {
-      let r = x;
-      for (const stop = g + length; g < stop; g += stepG, r += stepX) {
-        const d = v128.load(g);
-        s0 = madd(v128.load(r), d, s0);
-        s1 = madd(v128.load(r, PIXEL), d, s1);
-        s2 = madd(v128.load(r, 2 * PIXEL), d, s2);
-        s3 = madd(v128.load(r, 3 * PIXEL), d, s3);
-        s4 = madd(v128.load(r, 4 * PIXEL), d, s4);
-      }
-    }
-  }
-  v128.store(y, s0);
-  v128.store(y, s1, 16);
-  v128.store(y, s2, 32);
-  v128.store(y, s3, 48);
-  v128.store(y, s4, 64);
-}
-
-/** A window of another shape or dilation, tap by tap. */
-function anyWindow(p: usize, x: usize, rowBytes: usize, skip: usize, g: usize, images: i32, lines: i32, y: usize): void {
-  const stepX = <usize>arg(p, 13) * PIXEL;
-  const stepY = <usize>arg(p, 12) * rowBytes;
-  const stepG = <usize>arg(p, 3) << 2;
-  const length = <usize>arg(p, 9) * stepG;
-  for (let ky = 0; ky < arg(p, 10); ky++) {
-    for (let kx = 0; kx < arg(p, 11); kx++, y += 16) {
-      let row = x + <usize>(ky * arg(p, 16)) * rowBytes + <usize>(kx * arg(p, 17)) * PIXEL;
-      let d = g;
-      let sum = v128.load(y);
-      for (let image = images; image > 0; image--, row += skip) {
-        for (let line = lines; line > 0; line--, row += stepY) {
-          let r = row;
-          for (const stop = d + length; d < stop; d += stepG, r += stepX) sum = madd(v128.load(r), v128.load(d), sum);
-        }
-      }
-      v128.store(y, sum);
-    }
+// @ts-expect-error: decorator
+@inline
+function copyPixels<VECTORS extends number>(q: usize, end: usize, v: usize, pixel: usize): void {
+  for (; q < end; q += PIXEL, v += pixel) {
+    unroll: for (let n = 0; n < VECTORS; n++) v128.store(q, v128.load(v, 16 * n), 16 * n);
   }
 }
 

@@ -28,93 +28,63 @@ export function batchNormSums(p: usize, tid: i32, threads: i32): void {
       const count = min(SOME, stop - row);
       let c = 0;
       for (; c + 8 <= channels; c += 8) {
-        if (arg(p, 9) != 0) gatedSums(p, row, count, c, y + (<usize>c << 3), padded, scratch);
-        else openSums(p, row, count, c, y + (<usize>c << 3), padded, scratch);
+        if (arg(p, 9) != 0) gradientSums<2, true>(p, row, count, c, y + (<usize>c << 3), padded, scratch);
+        else gradientSums<2, false>(p, row, count, c, y + (<usize>c << 3), padded, scratch);
       }
-      for (; c < channels; c += 4) gradientSums(p, row, count, c, y + (<usize>c << 3), padded);
+      for (; c < channels; c += 4) gradientSums<1, true>(p, row, count, c, y + (<usize>c << 3), padded, scratch);
     }
   }
 }
 
-function gatedSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize, scratch: usize): void {
-  eightSums(p, row, count, c, y, padded, scratch, true);
-}
-
-function openSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize, scratch: usize): void {
-  eightSums(p, row, count, c, y, padded, scratch, false);
-}
-
-/** Eight channels of some rows, with a ReLU behind or without. */
-// @ts-expect-error: decorator
-@inline
-function eightSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize, scratch: usize, gated: bool): void {
+/**
+ * `VECTORS` of channels of some rows. Of two there is a loop with a ReLU behind, for `GATED`, and one without; the last four channels, which are few, have
+ * one that asks.
+ */
+function gradientSums<VECTORS extends number, GATED extends boolean>(
+  p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize, scratch: usize,
+): void {
   const at = <usize>c << 2;
   const line = <usize>arg(p, 5) << 2;
   const strideX = <usize>arg(p, 1) << 2;
   const strideG = <usize>arg(p, 3) << 2;
   const affine = <usize>arg(p, 8) + at;
-  const mean0 = v128.load(<usize>arg(p, 7) + at);
-  const mean1 = v128.load(<usize>arg(p, 7) + at, 16);
-  const scale0 = v128.load(affine);
-  const scale1 = v128.load(affine, 16);
-  const shift0 = v128.load(affine + line);
-  const shift1 = v128.load(affine + line, 16);
-  const inverse0 = v128.load(affine + (line << 1));
-  const inverse1 = v128.load(affine + (line << 1), 16);
   const zero = f32x4.splat(0);
+  const gated = VECTORS == 2 ? GATED : arg(p, 9) != 0;
+  let mean: Registers<v128>;
+  let scale: Registers<v128>;
+  let shift: Registers<v128>;
+  let inverse: Registers<v128>;
+  unroll: for (let n = 0; n < VECTORS; n++) mean[n] = v128.load(<usize>arg(p, 7) + at, 16 * n);
+  unroll: for (let n = 0; n < VECTORS; n++) scale[n] = v128.load(affine, 16 * n);
+  unroll: for (let n = 0; n < VECTORS; n++) shift[n] = v128.load(affine + line, 16 * n);
+  unroll: for (let n = 0; n < VECTORS; n++) inverse[n] = v128.load(affine + (line << 1), 16 * n);
   let x = <usize>arg(p, 0) + <usize>row * strideX + at;
   let g = <usize>arg(p, 2) + <usize>row * strideG + at;
   for (; count > 0; count -= FEW) {
-    let sum0 = zero;
-    let sum1 = zero;
-    let product0 = zero;
-    let product1 = zero;
+    let sum: Registers<v128>;
+    let product: Registers<v128>;
+    unroll: for (let n = 0; n < VECTORS; n++) {
+      sum[n] = zero;
+      product[n] = zero;
+    }
     for (let i = min(FEW, count); i > 0; i--, x += strideX, g += strideG) {
-      const v0 = v128.load(x);
-      const v1 = v128.load(x, 16);
-      let d0 = v128.load(g);
-      let d1 = v128.load(g, 16);
+      let v: Registers<v128>;
+      let d: Registers<v128>;
+      unroll: for (let n = 0; n < VECTORS; n++) v[n] = v128.load(x, 16 * n);
+      unroll: for (let n = 0; n < VECTORS; n++) d[n] = v128.load(g, 16 * n);
       if (gated) {
         // The very sums that the forward pass took the signs of.
-        d0 = v128.and(d0, f32x4.gt(madd(v0, scale0, shift0), zero));
-        d1 = v128.and(d1, f32x4.gt(madd(v1, scale1, shift1), zero));
+        unroll: for (let n = 0; n < VECTORS; n++) d[n] = v128.and(d[n], f32x4.gt(madd(v[n], scale[n], shift[n]), zero));
       }
-      sum0 = f32x4.add(sum0, d0);
-      sum1 = f32x4.add(sum1, d1);
-      product0 = madd(d0, f32x4.sub(v0, mean0), product0);
-      product1 = madd(d1, f32x4.sub(v1, mean1), product1);
+      unroll: for (let n = 0; n < VECTORS; n++) sum[n] = f32x4.add(sum[n], d[n]);
+      unroll: for (let n = 0; n < VECTORS; n++) product[n] = madd(d[n], f32x4.sub(v[n], mean[n]), product[n]);
     }
-    accumulateTwo(y, padded, sum0, sum1, f32x4.mul(product0, inverse0), f32x4.mul(product1, inverse1), scratch);
-  }
-}
-
-/** Four channels of some rows. */
-function gradientSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize): void {
-  const at = <usize>c << 2;
-  const line = <usize>arg(p, 5) << 2;
-  const strideX = <usize>arg(p, 1) << 2;
-  const strideG = <usize>arg(p, 3) << 2;
-  const affine = <usize>arg(p, 8) + at;
-  const mean = v128.load(<usize>arg(p, 7) + at);
-  const scale = v128.load(affine);
-  const shift = v128.load(affine + line);
-  const inverse = v128.load(affine + (line << 1));
-  const zero = f32x4.splat(0);
-  const gated = arg(p, 9) != 0;
-  let x = <usize>arg(p, 0) + <usize>row * strideX + at;
-  let g = <usize>arg(p, 2) + <usize>row * strideG + at;
-  for (; count > 0; count -= FEW) {
-    let sum = zero;
-    let product = zero;
-    for (let i = min(FEW, count); i > 0; i--, x += strideX, g += strideG) {
-      const v = v128.load(x);
-      let d = v128.load(g);
-      if (gated) d = v128.and(d, f32x4.gt(madd(v, scale, shift), zero));
-      sum = f32x4.add(sum, d);
-      product = madd(d, f32x4.sub(v, mean), product);
+    unroll: for (let n = 0; n < VECTORS; n++) product[n] = f32x4.mul(product[n], inverse[n]);
+    if (VECTORS == 2) accumulateTwo(y, padded, sum[0], sum[1], product[0], product[1], scratch);
+    else {
+      accumulate(y, sum[0]);
+      accumulate(y + padded, product[0]);
     }
-    accumulate(y, sum);
-    accumulate(y + padded, f32x4.mul(product, inverse));
   }
 }
 
@@ -137,25 +107,15 @@ export function batchNormInputGradient(p: usize, tid: i32, threads: i32): void {
     readAhead(arg(p, 2), arg(p, 3), row, count);
     let c = 0;
     for (; c + 8 <= channels; c += 8) {
-      if (arg(p, 10) != 0) gatedInputGradient(p, row, count, c);
-      else openInputGradient(p, row, count, c);
+      if (arg(p, 10) != 0) inputGradient<2, true>(p, row, count, c);
+      else inputGradient<2, false>(p, row, count, c);
     }
-    for (; c < channels; c += 4) inputGradient(p, row, count, c);
+    for (; c < channels; c += 4) inputGradient<1, true>(p, row, count, c);
   }
 }
 
-function gatedInputGradient(p: usize, row: i32, count: i32, c: i32): void {
-  eightInputGradients(p, row, count, c, true);
-}
-
-function openInputGradient(p: usize, row: i32, count: i32, c: i32): void {
-  eightInputGradients(p, row, count, c, false);
-}
-
-/** Eight channels of some rows, with a ReLU behind or without. */
-// @ts-expect-error: decorator
-@inline
-function eightInputGradients(p: usize, row: i32, count: i32, c: i32, gated: bool): void {
+/** `VECTORS` of channels of some rows, two of them `GATED` or not as above. */
+function inputGradient<VECTORS extends number, GATED extends boolean>(p: usize, row: i32, count: i32, c: i32): void {
   const at = <usize>c << 2;
   const line = <usize>arg(p, 7) << 2;
   const strideX = <usize>arg(p, 1) << 2;
@@ -164,72 +124,41 @@ function eightInputGradients(p: usize, row: i32, count: i32, c: i32, gated: bool
   const affine = <usize>arg(p, 9) + at;
   const sums = <usize>arg(p, 11) + at;
   const share = f32x4.splat(floatArg(p, 12));
-  const mean0 = v128.load(<usize>arg(p, 8) + at);
-  const mean1 = v128.load(<usize>arg(p, 8) + at, 16);
-  const scale0 = v128.load(affine);
-  const scale1 = v128.load(affine, 16);
-  const shift0 = v128.load(affine + line);
-  const shift1 = v128.load(affine + line, 16);
-  const slope0 = slopeOf(scale0, v128.load(affine + (line << 1)), v128.load(sums + line), share);
-  const slope1 = slopeOf(scale1, v128.load(affine + (line << 1), 16), v128.load(sums + line, 16), share);
-  const constant0 = constantOf(scale0, v128.load(sums), share);
-  const constant1 = constantOf(scale1, v128.load(sums, 16), share);
-  const zero = f32x4.splat(0);
-  let x = <usize>arg(p, 0) + <usize>row * strideX + at;
-  let g = <usize>arg(p, 2) + <usize>row * strideG + at;
-  let y = <usize>arg(p, 4) + <usize>row * strideY + at;
-  for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
-    const v0 = v128.load(x);
-    const v1 = v128.load(x, 16);
-    let d0 = v128.load(g);
-    let d1 = v128.load(g, 16);
-    if (gated) {
-      d0 = v128.and(d0, f32x4.gt(madd(v0, scale0, shift0), zero));
-      d1 = v128.and(d1, f32x4.gt(madd(v1, scale1, shift1), zero));
-    }
-    v128.store(y, madd(slope0, f32x4.sub(v0, mean0), madd(scale0, d0, constant0)));
-    v128.store(y, madd(slope1, f32x4.sub(v1, mean1), madd(scale1, d1, constant1)), 16);
+  let mean: Registers<v128>;
+  let scale: Registers<v128>;
+  let shift: Registers<v128>;
+  let slope: Registers<v128>;
+  let constant: Registers<v128>;
+  unroll: for (let n = 0; n < VECTORS; n++) mean[n] = v128.load(<usize>arg(p, 8) + at, 16 * n);
+  unroll: for (let n = 0; n < VECTORS; n++) scale[n] = v128.load(affine, 16 * n);
+  unroll: for (let n = 0; n < VECTORS; n++) shift[n] = v128.load(affine + line, 16 * n);
+  unroll: for (let n = 0; n < VECTORS; n++) {
+    slope[n] = slopeOf(scale[n], v128.load(affine + (line << 1), 16 * n), v128.load(sums + line, 16 * n), share);
   }
-}
-
-function inputGradient(p: usize, row: i32, count: i32, c: i32): void {
-  const at = <usize>c << 2;
-  const channels = arg(p, 7);
-  const strideX = <usize>arg(p, 1) << 2;
-  const strideG = <usize>arg(p, 3) << 2;
-  const strideY = <usize>arg(p, 5) << 2;
+  unroll: for (let n = 0; n < VECTORS; n++) constant[n] = constantOf(scale[n], v128.load(sums, 16 * n), share);
+  const zero = f32x4.splat(0);
   let x = <usize>arg(p, 0) + <usize>row * strideX + at;
   let g = <usize>arg(p, 2) + <usize>row * strideG + at;
   let y = <usize>arg(p, 4) + <usize>row * strideY + at;
-  const zero = f32x4.splat(0);
-  const mean = v128.load(<usize>arg(p, 8) + at);
-  const affine = <usize>arg(p, 9) + at;
-  const scale = v128.load(affine);
-  const shift = v128.load(affine + (<usize>channels << 2));
-  const inverse = v128.load(affine + (<usize>channels << 3));
-  const sums = <usize>arg(p, 11) + at;
-  const share = f32x4.splat(floatArg(p, 12));
-  const slope = slopeOf(scale, inverse, v128.load(sums + (<usize>channels << 2)), share);
-  const constant = constantOf(scale, v128.load(sums), share);
-  const gated = arg(p, 10) != 0;
-  const lanes = channels - c;
-  if (lanes < 4) {
-    for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
-      const v = v128.load(x);
-      let d = v128.load(g);
-      if (gated) d = v128.and(d, f32x4.gt(madd(v, scale, shift), zero));
-      storeLanes(y, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)), lanes);
-    }
-  } else if (gated) {
-    for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
-      const v = v128.load(x);
-      const d = v128.and(v128.load(g), f32x4.gt(madd(v, scale, shift), zero));
-      v128.store(y, madd(slope, f32x4.sub(v, mean), madd(scale, d, constant)));
-    }
-  } else {
-    for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
-      const v = f32x4.sub(v128.load(x), mean);
-      v128.store(y, madd(slope, v, madd(scale, v128.load(g), constant)));
+  const gated = VECTORS == 2 ? GATED : arg(p, 10) != 0;
+  const lanes = VECTORS == 2 ? 8 : arg(p, 7) - c;
+  // The loop for less than four channels, that for whole vectors with a ReLU behind and that without: of two vectors only one of the latter.
+  unroll: for (let loop = 0; loop < 3; loop++) {
+    if (loop == 0 ? lanes < 4 : loop == 1 ? gated : !gated) {
+      for (; count > 0; count--, x += strideX, g += strideG, y += strideY) {
+        let v: Registers<v128>;
+        let d: Registers<v128>;
+        unroll: for (let n = 0; n < VECTORS; n++) v[n] = v128.load(x, 16 * n);
+        unroll: for (let n = 0; n < VECTORS; n++) d[n] = v128.load(g, 16 * n);
+        if (loop == 0 ? gated : loop == 1) {
+          unroll: for (let n = 0; n < VECTORS; n++) d[n] = v128.and(d[n], f32x4.gt(madd(v[n], scale[n], shift[n]), zero));
+        }
+        unroll: for (let n = 0; n < VECTORS; n++) {
+          const gradient = madd(slope[n], f32x4.sub(v[n], mean[n]), madd(scale[n], d[n], constant[n]));
+          if (loop == 0) storeLanes(y, gradient, lanes);
+          else v128.store(y, gradient, 16 * n);
+        }
+      }
     }
   }
 }

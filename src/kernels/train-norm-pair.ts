@@ -28,62 +28,48 @@ export function batchNormPair(p: usize, tid: i32, threads: i32): void {
     readAhead(arg(p, 0), arg(p, 1), row, count);
     readAhead(arg(p, 2), arg(p, 3), row, count);
     let c = 0;
-    for (; c + 8 <= arg(p, 7); c += 8) pairEight(p, row, count, c);
-    for (; c < arg(p, 7); c += 4) pairBlock(p, row, count, c);
+    for (; c + 8 <= arg(p, 7); c += 8) pairRows<2>(p, row, count, c);
+    for (; c < arg(p, 7); c += 4) pairRows<1>(p, row, count, c);
   }
 }
 
-/** Eight channels of some rows. */
-function pairEight(p: usize, row: i32, count: i32, c: i32): void {
+/** `VECTORS` of channels of some rows; of the two inputs, here and below, a is 0 and b is 1. */
+function pairRows<VECTORS extends number>(p: usize, row: i32, count: i32, c: i32): void {
   const at = <usize>c << 2;
   const line = <usize>arg(p, 7) << 2;
-  const strideA = <usize>arg(p, 1) << 2;
-  const strideB = <usize>arg(p, 3) << 2;
   const strideY = <usize>arg(p, 5) << 2;
-  const affineA = <usize>arg(p, 8) + at;
-  const affineB = <usize>arg(p, 9) + at;
-  const scaleA0 = v128.load(affineA);
-  const scaleA1 = v128.load(affineA, 16);
-  const scaleB0 = v128.load(affineB);
-  const scaleB1 = v128.load(affineB, 16);
-  const shift0 = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
-  const shift1 = f32x4.add(v128.load(affineA + line, 16), v128.load(affineB + line, 16));
-  const low = least(arg(p, 10));
-  let a = <usize>arg(p, 0) + <usize>row * strideA + at;
-  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
-  let y = <usize>arg(p, 4) + <usize>row * strideY + at;
-  for (; count > 0; count--, a += strideA, b += strideB, y += strideY) {
-    const v0 = v128.load(a);
-    const v1 = v128.load(a, 16);
-    const w0 = v128.load(b);
-    const w1 = v128.load(b, 16);
-    v128.store(y, f32x4.pmax(madd(w0, scaleB0, madd(v0, scaleA0, shift0)), low));
-    v128.store(y, f32x4.pmax(madd(w1, scaleB1, madd(v1, scaleA1, shift1)), low), 16);
+  let stride: Registers<usize>;
+  let affine: Registers<usize>;
+  let x: Registers<usize>;
+  unroll: for (let i = 0; i < 2; i++) {
+    stride[i] = <usize>arg(p, 1 + 2 * i) << 2;
+    affine[i] = <usize>arg(p, 8 + i) + at;
   }
-}
-
-function pairBlock(p: usize, row: i32, count: i32, c: i32): void {
-  const at = <usize>c << 2;
-  const line = <usize>arg(p, 7) << 2;
-  const strideA = <usize>arg(p, 1) << 2;
-  const strideB = <usize>arg(p, 3) << 2;
-  const strideY = <usize>arg(p, 5) << 2;
-  const scaleA = v128.load(<usize>arg(p, 8) + at);
-  const scaleB = v128.load(<usize>arg(p, 9) + at);
-  const shift = f32x4.add(v128.load(<usize>arg(p, 8) + line + at), v128.load(<usize>arg(p, 9) + line + at));
+  let scale: Registers<v128>;
+  let shift: Registers<v128>;
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) scale[i][n] = v128.load(affine[i], 16 * n);
+  }
+  unroll: for (let n = 0; n < VECTORS; n++) shift[n] = f32x4.add(v128.load(affine[0] + line, 16 * n), v128.load(affine[1] + line, 16 * n));
   const low = least(arg(p, 10));
-  const lanes = arg(p, 7) - c;
-  let a = <usize>arg(p, 0) + <usize>row * strideA + at;
-  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
+  const lanes = VECTORS == 2 ? 8 : arg(p, 7) - c;
+  unroll: for (let i = 0; i < 2; i++) x[i] = <usize>arg(p, 2 * i) + <usize>row * stride[i] + at;
   let y = <usize>arg(p, 4) + <usize>row * strideY + at;
-  if (lanes < 4) {
-    for (; count > 0; count--, a += strideA, b += strideB, y += strideY) {
-      storeLanes(y, f32x4.pmax(madd(v128.load(b), scaleB, madd(v128.load(a), scaleA, shift)), low), lanes);
+  // The loop for less than four channels, then that for whole vectors.
+  unroll: for (let loop = 0; loop < 2; loop++) {
+    if (loop == 1 || lanes < 4) {
+      for (; count > 0; count--, x[0] += stride[0], x[1] += stride[1], y += strideY) {
+        let v: Registers<v128>;
+        unroll: for (let i = 0; i < 2; i++) {
+          unroll: for (let n = 0; n < VECTORS; n++) v[i][n] = v128.load(x[i], 16 * n);
+        }
+        unroll: for (let n = 0; n < VECTORS; n++) {
+          const sum = f32x4.pmax(madd(v[1][n], scale[1][n], madd(v[0][n], scale[0][n], shift[n])), low);
+          if (loop == 0) storeLanes(y, sum, lanes);
+          else v128.store(y, sum, 16 * n);
+        }
+      }
     }
-    return;
-  }
-  for (; count > 0; count--, a += strideA, b += strideB, y += strideY) {
-    v128.store(y, f32x4.pmax(madd(v128.load(b), scaleB, madd(v128.load(a), scaleA, shift)), low));
   }
 }
 
@@ -111,107 +97,74 @@ export function batchNormPairSums(p: usize, tid: i32, threads: i32): void {
       }
       const count = min(SOME, stop - row);
       let c = 0;
-      if (WIDE_SIMD) for (; c + 8 <= arg(p, 7); c += 8) eightSums(p, row, count, c, y + (<usize>c << 3), padded, scratch);
-      for (; c < arg(p, 7); c += 4) pairSums(p, row, count, c, y + (<usize>c << 3), padded);
+      // Eight channels only where vectors are of 256 bits: those of 128 do not fit into the registers.
+      if (WIDE_SIMD) for (; c + 8 <= arg(p, 7); c += 8) pairSums<2>(p, row, count, c, y + (<usize>c << 3), padded, scratch);
+      for (; c < arg(p, 7); c += 4) pairSums<1>(p, row, count, c, y + (<usize>c << 3), padded, scratch);
     }
   }
 }
 
-/** Eight channels of some rows, for vectors of 256 bits: those of 128 do not fit into the registers. */
-function eightSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize, scratch: usize): void {
+/** `VECTORS` of channels of some rows. */
+function pairSums<VECTORS extends number>(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize, scratch: usize): void {
   const at = <usize>c << 2;
   const line = <usize>arg(p, 7) << 2;
-  const strideA = <usize>arg(p, 1) << 2;
-  const strideB = <usize>arg(p, 3) << 2;
   const strideG = <usize>arg(p, 5) << 2;
-  const affineA = <usize>arg(p, 10) + at;
-  const affineB = <usize>arg(p, 12) + at;
-  const meanA0 = v128.load(<usize>arg(p, 9) + at);
-  const meanA1 = v128.load(<usize>arg(p, 9) + at, 16);
-  const meanB0 = v128.load(<usize>arg(p, 11) + at);
-  const meanB1 = v128.load(<usize>arg(p, 11) + at, 16);
-  const scaleA0 = v128.load(affineA);
-  const scaleA1 = v128.load(affineA, 16);
-  const scaleB0 = v128.load(affineB);
-  const scaleB1 = v128.load(affineB, 16);
-  const shift0 = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
-  const shift1 = f32x4.add(v128.load(affineA + line, 16), v128.load(affineB + line, 16));
-  const inverseA0 = v128.load(affineA + (line << 1));
-  const inverseA1 = v128.load(affineA + (line << 1), 16);
-  const inverseB0 = v128.load(affineB + (line << 1));
-  const inverseB1 = v128.load(affineB + (line << 1), 16);
-  const low = least(arg(p, 13));
-  let a = <usize>arg(p, 0) + <usize>row * strideA + at;
-  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
-  let g = <usize>arg(p, 4) + <usize>row * strideG + at;
-  for (; count > 0; count -= FEW) {
-    let sum0 = f32x4.splat(0);
-    let sum1 = sum0;
-    let productA0 = sum0;
-    let productA1 = sum0;
-    let productB0 = sum0;
-    let productB1 = sum0;
-    for (let i = min(FEW, count); i > 0; i--, a += strideA, b += strideB, g += strideG) {
-      const v0 = v128.load(a);
-      const v1 = v128.load(a, 16);
-      const w0 = v128.load(b);
-      const w1 = v128.load(b, 16);
-      const d0 = v128.and(v128.load(g), f32x4.gt(madd(w0, scaleB0, madd(v0, scaleA0, shift0)), low));
-      const d1 = v128.and(v128.load(g, 16), f32x4.gt(madd(w1, scaleB1, madd(v1, scaleA1, shift1)), low));
-      sum0 = f32x4.add(sum0, d0);
-      sum1 = f32x4.add(sum1, d1);
-      productA0 = madd(d0, f32x4.sub(v0, meanA0), productA0);
-      productA1 = madd(d1, f32x4.sub(v1, meanA1), productA1);
-      productB0 = madd(d0, f32x4.sub(w0, meanB0), productB0);
-      productB1 = madd(d1, f32x4.sub(w1, meanB1), productB1);
-    }
-    v128.store(scratch, sum0);
-    v128.store(scratch, sum1, 16);
-    v128.store(scratch, f32x4.mul(productA0, inverseA0), 32);
-    v128.store(scratch, f32x4.mul(productA1, inverseA1), 48);
-    v128.store(scratch, f32x4.mul(productB0, inverseB0), 64);
-    v128.store(scratch, f32x4.mul(productB1, inverseB1), 80);
-    accumulateEight(y, scratch);
-    accumulateEight(y + padded, scratch + 32);
-    accumulateEight(y + (padded << 1), scratch + 64);
+  let stride: Registers<usize>;
+  let affine: Registers<usize>;
+  let x: Registers<usize>;
+  unroll: for (let i = 0; i < 2; i++) {
+    stride[i] = <usize>arg(p, 1 + 2 * i) << 2;
+    affine[i] = <usize>arg(p, 10 + 2 * i) + at;
   }
-}
-
-function pairSums(p: usize, row: i32, count: i32, c: i32, y: usize, padded: usize): void {
-  const at = <usize>c << 2;
-  const line = <usize>arg(p, 7) << 2;
-  const strideA = <usize>arg(p, 1) << 2;
-  const strideB = <usize>arg(p, 3) << 2;
-  const strideG = <usize>arg(p, 5) << 2;
-  const affineA = <usize>arg(p, 10) + at;
-  const affineB = <usize>arg(p, 12) + at;
-  const meanA = v128.load(<usize>arg(p, 9) + at);
-  const meanB = v128.load(<usize>arg(p, 11) + at);
-  const scaleA = v128.load(affineA);
-  const scaleB = v128.load(affineB);
-  const shift = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
+  let mean: Registers<v128>;
+  let scale: Registers<v128>;
+  let shift: Registers<v128>;
+  let inverse: Registers<v128>;
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) mean[i][n] = v128.load(<usize>arg(p, 9 + 2 * i) + at, 16 * n);
+  }
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) scale[i][n] = v128.load(affine[i], 16 * n);
+  }
+  unroll: for (let n = 0; n < VECTORS; n++) shift[n] = f32x4.add(v128.load(affine[0] + line, 16 * n), v128.load(affine[1] + line, 16 * n));
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) inverse[i][n] = v128.load(affine[i] + (line << 1), 16 * n);
+  }
   const low = least(arg(p, 13));
-  const inverseA = v128.load(affineA + (line << 1));
-  const inverseB = v128.load(affineB + (line << 1));
-  let a = <usize>arg(p, 0) + <usize>row * strideA + at;
-  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
+  unroll: for (let i = 0; i < 2; i++) x[i] = <usize>arg(p, 2 * i) + <usize>row * stride[i] + at;
   let g = <usize>arg(p, 4) + <usize>row * strideG + at;
   for (; count > 0; count -= FEW) {
-    let sum = f32x4.splat(0);
-    let productA = sum;
-    let productB = sum;
-    for (let i = min(FEW, count); i > 0; i--, a += strideA, b += strideB, g += strideG) {
-      const v = v128.load(a);
-      const w = v128.load(b);
-      // The very sum that the forward pass took the sign of.
-      const d = v128.and(v128.load(g), f32x4.gt(madd(w, scaleB, madd(v, scaleA, shift)), low));
-      sum = f32x4.add(sum, d);
-      productA = madd(d, f32x4.sub(v, meanA), productA);
-      productB = madd(d, f32x4.sub(w, meanB), productB);
+    // The sums of the gradient, then those of its products with either input.
+    let s: Registers<v128>;
+    unroll: for (let part = 0; part < 3; part++) {
+      unroll: for (let n = 0; n < VECTORS; n++) s[part][n] = f32x4.splat(0);
     }
-    accumulate(y, sum);
-    accumulate(y + padded, f32x4.mul(productA, inverseA));
-    accumulate(y + (padded << 1), f32x4.mul(productB, inverseB));
+    for (let rows = min(FEW, count); rows > 0; rows--, x[0] += stride[0], x[1] += stride[1], g += strideG) {
+      let v: Registers<v128>;
+      let d: Registers<v128>;
+      unroll: for (let i = 0; i < 2; i++) {
+        unroll: for (let n = 0; n < VECTORS; n++) v[i][n] = v128.load(x[i], 16 * n);
+      }
+      unroll: for (let n = 0; n < VECTORS; n++) {
+        // The very sum that the forward pass took the sign of.
+        d[n] = v128.and(v128.load(g, 16 * n), f32x4.gt(madd(v[1][n], scale[1][n], madd(v[0][n], scale[0][n], shift[n])), low));
+      }
+      unroll: for (let n = 0; n < VECTORS; n++) s[0][n] = f32x4.add(s[0][n], d[n]);
+      unroll: for (let i = 0; i < 2; i++) {
+        unroll: for (let n = 0; n < VECTORS; n++) s[1 + i][n] = madd(d[n], f32x4.sub(v[i][n], mean[i][n]), s[1 + i][n]);
+      }
+    }
+    unroll: for (let i = 0; i < 2; i++) {
+      unroll: for (let n = 0; n < VECTORS; n++) s[1 + i][n] = f32x4.mul(s[1 + i][n], inverse[i][n]);
+    }
+    if (VECTORS == 2) {
+      unroll: for (let part = 0; part < 3; part++) {
+        unroll: for (let n = 0; n < VECTORS; n++) v128.store(scratch, s[part][n], 32 * part + 16 * n);
+      }
+      unroll: for (let part = 0; part < 3; part++) accumulateEight(y + part * padded, scratch + 32 * part);
+    } else {
+      unroll: for (let part = 0; part < 3; part++) accumulate(y + part * padded, s[part][0]);
+    }
   }
 }
 
@@ -231,128 +184,81 @@ export function batchNormPairInputGradient(p: usize, tid: i32, threads: i32): vo
     readAhead(arg(p, 4), arg(p, 5), row, count);
     let c = 0;
     for (; c + 8 <= arg(p, 11); c += 8) {
-      if (arg(p, 16) != 0) gatedGradients(p, row, count, c);
-      else openGradients(p, row, count, c);
+      if (arg(p, 16) != 0) pairGradients<2, true>(p, row, count, c);
+      else pairGradients<2, false>(p, row, count, c);
     }
-    for (; c < arg(p, 11); c += 4) pairGradients(p, row, count, c);
+    for (; c < arg(p, 11); c += 4) pairGradients<1, true>(p, row, count, c);
   }
 }
 
-function gatedGradients(p: usize, row: i32, count: i32, c: i32): void {
-  eightGradients(p, row, count, c, true);
-}
-
-function openGradients(p: usize, row: i32, count: i32, c: i32): void {
-  eightGradients(p, row, count, c, false);
-}
-
-/** Eight channels of some rows, with a ReLU behind or without. */
-// @ts-expect-error: decorator
-@inline
-function eightGradients(p: usize, row: i32, count: i32, c: i32, gated: bool): void {
+/** `VECTORS` of channels of some rows, two of them `GATED` by a ReLU behind or not: loops of their own, as in train-norm-gradient.ts. */
+function pairGradients<VECTORS extends number, GATED extends boolean>(p: usize, row: i32, count: i32, c: i32): void {
   const at = <usize>c << 2;
   const line = <usize>arg(p, 11) << 2;
-  const strideA = <usize>arg(p, 1) << 2;
-  const strideB = <usize>arg(p, 3) << 2;
   const strideG = <usize>arg(p, 5) << 2;
-  const strideDA = <usize>arg(p, 7) << 2;
-  const strideDB = <usize>arg(p, 9) << 2;
-  const affineA = <usize>arg(p, 13) + at;
-  const affineB = <usize>arg(p, 15) + at;
-  const meanA0 = v128.load(<usize>arg(p, 12) + at);
-  const meanA1 = v128.load(<usize>arg(p, 12) + at, 16);
-  const meanB0 = v128.load(<usize>arg(p, 14) + at);
-  const meanB1 = v128.load(<usize>arg(p, 14) + at, 16);
-  const scaleA0 = v128.load(affineA);
-  const scaleA1 = v128.load(affineA, 16);
-  const scaleB0 = v128.load(affineB);
-  const scaleB1 = v128.load(affineB, 16);
-  const shift0 = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
-  const shift1 = f32x4.add(v128.load(affineA + line, 16), v128.load(affineB + line, 16));
+  let stride: Registers<usize>;
+  let strideY: Registers<usize>;
+  let affine: Registers<usize>;
+  let x: Registers<usize>;
+  let y: Registers<usize>;
+  unroll: for (let i = 0; i < 2; i++) {
+    stride[i] = <usize>arg(p, 1 + 2 * i) << 2;
+    strideY[i] = <usize>arg(p, 7 + 2 * i) << 2;
+    affine[i] = <usize>arg(p, 13 + 2 * i) + at;
+  }
+  let mean: Registers<v128>;
+  let scale: Registers<v128>;
+  let shift: Registers<v128>;
+  let slope: Registers<v128>;
+  let constant: Registers<v128>;
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) mean[i][n] = v128.load(<usize>arg(p, 12 + 2 * i) + at, 16 * n);
+  }
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) scale[i][n] = v128.load(affine[i], 16 * n);
+  }
+  unroll: for (let n = 0; n < VECTORS; n++) shift[n] = f32x4.add(v128.load(affine[0] + line, 16 * n), v128.load(affine[1] + line, 16 * n));
   const sums = <usize>arg(p, 17) + at;
   const share = f32x4.splat(floatArg(p, 18));
-  const slopeA0 = slopeOf(scaleA0, v128.load(affineA + (line << 1)), v128.load(sums + line), share);
-  const slopeA1 = slopeOf(scaleA1, v128.load(affineA + (line << 1), 16), v128.load(sums + line, 16), share);
-  const slopeB0 = slopeOf(scaleB0, v128.load(affineB + (line << 1)), v128.load(sums + (line << 1)), share);
-  const slopeB1 = slopeOf(scaleB1, v128.load(affineB + (line << 1), 16), v128.load(sums + (line << 1), 16), share);
-  const constantA0 = constantOf(scaleA0, v128.load(sums), share);
-  const constantA1 = constantOf(scaleA1, v128.load(sums, 16), share);
-  const constantB0 = constantOf(scaleB0, v128.load(sums), share);
-  const constantB1 = constantOf(scaleB1, v128.load(sums, 16), share);
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) {
+      slope[i][n] = slopeOf(scale[i][n], v128.load(affine[i] + (line << 1), 16 * n), v128.load(sums + (i + 1) * line, 16 * n), share);
+    }
+  }
+  unroll: for (let i = 0; i < 2; i++) {
+    unroll: for (let n = 0; n < VECTORS; n++) constant[i][n] = constantOf(scale[i][n], v128.load(sums, 16 * n), share);
+  }
   const zero = f32x4.splat(0);
-  let a = <usize>arg(p, 0) + <usize>row * strideA + at;
-  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
-  let g = <usize>arg(p, 4) + <usize>row * strideG + at;
-  let da = <usize>arg(p, 6) + <usize>row * strideDA + at;
-  let db = <usize>arg(p, 8) + <usize>row * strideDB + at;
-  for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
-    const v0 = v128.load(a);
-    const v1 = v128.load(a, 16);
-    const w0 = v128.load(b);
-    const w1 = v128.load(b, 16);
-    let d0 = v128.load(g);
-    let d1 = v128.load(g, 16);
-    if (gated) {
-      d0 = v128.and(d0, f32x4.gt(madd(w0, scaleB0, madd(v0, scaleA0, shift0)), zero));
-      d1 = v128.and(d1, f32x4.gt(madd(w1, scaleB1, madd(v1, scaleA1, shift1)), zero));
-    }
-    v128.store(da, madd(slopeA0, f32x4.sub(v0, meanA0), madd(scaleA0, d0, constantA0)));
-    v128.store(da, madd(slopeA1, f32x4.sub(v1, meanA1), madd(scaleA1, d1, constantA1)), 16);
-    v128.store(db, madd(slopeB0, f32x4.sub(w0, meanB0), madd(scaleB0, d0, constantB0)));
-    v128.store(db, madd(slopeB1, f32x4.sub(w1, meanB1), madd(scaleB1, d1, constantB1)), 16);
+  const gated = VECTORS == 2 ? GATED : arg(p, 16) != 0;
+  const lanes = VECTORS == 2 ? 8 : arg(p, 11) - c;
+  unroll: for (let i = 0; i < 2; i++) {
+    x[i] = <usize>arg(p, 2 * i) + <usize>row * stride[i] + at;
+    y[i] = <usize>arg(p, 6 + 2 * i) + <usize>row * strideY[i] + at;
   }
-}
-
-function pairGradients(p: usize, row: i32, count: i32, c: i32): void {
-  const at = <usize>c << 2;
-  const line = <usize>arg(p, 11) << 2;
-  const strideA = <usize>arg(p, 1) << 2;
-  const strideB = <usize>arg(p, 3) << 2;
-  const strideG = <usize>arg(p, 5) << 2;
-  const strideDA = <usize>arg(p, 7) << 2;
-  const strideDB = <usize>arg(p, 9) << 2;
-  const affineA = <usize>arg(p, 13) + at;
-  const affineB = <usize>arg(p, 15) + at;
-  const meanA = v128.load(<usize>arg(p, 12) + at);
-  const meanB = v128.load(<usize>arg(p, 14) + at);
-  const scaleA = v128.load(affineA);
-  const scaleB = v128.load(affineB);
-  const shift = f32x4.add(v128.load(affineA + line), v128.load(affineB + line));
-  const sums = <usize>arg(p, 17) + at;
-  const share = f32x4.splat(floatArg(p, 18));
-  const slopeA = slopeOf(scaleA, v128.load(affineA + (line << 1)), v128.load(sums + line), share);
-  const slopeB = slopeOf(scaleB, v128.load(affineB + (line << 1)), v128.load(sums + (line << 1)), share);
-  const constantA = constantOf(scaleA, v128.load(sums), share);
-  const constantB = constantOf(scaleB, v128.load(sums), share);
-  const lanes = arg(p, 11) - c;
-  const gated = arg(p, 16) != 0;
-  let a = <usize>arg(p, 0) + <usize>row * strideA + at;
-  let b = <usize>arg(p, 2) + <usize>row * strideB + at;
   let g = <usize>arg(p, 4) + <usize>row * strideG + at;
-  let da = <usize>arg(p, 6) + <usize>row * strideDA + at;
-  let db = <usize>arg(p, 8) + <usize>row * strideDB + at;
-  if (lanes < 4) {
-    for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
-      const v = v128.load(a);
-      const w = v128.load(b);
-      let d = v128.load(g);
-      if (gated) d = v128.and(d, f32x4.gt(madd(w, scaleB, madd(v, scaleA, shift)), f32x4.splat(0)));
-      storeLanes(da, madd(slopeA, f32x4.sub(v, meanA), madd(scaleA, d, constantA)), lanes);
-      storeLanes(db, madd(slopeB, f32x4.sub(w, meanB), madd(scaleB, d, constantB)), lanes);
-    }
-  } else if (gated) {
-    for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
-      const v = v128.load(a);
-      const w = v128.load(b);
-      const d = v128.and(v128.load(g), f32x4.gt(madd(w, scaleB, madd(v, scaleA, shift)), f32x4.splat(0)));
-      v128.store(da, madd(slopeA, f32x4.sub(v, meanA), madd(scaleA, d, constantA)));
-      v128.store(db, madd(slopeB, f32x4.sub(w, meanB), madd(scaleB, d, constantB)));
-    }
-  } else {
-    for (; count > 0; count--, a += strideA, b += strideB, g += strideG, da += strideDA, db += strideDB) {
-      const d = v128.load(g);
-      v128.store(da, madd(slopeA, f32x4.sub(v128.load(a), meanA), madd(scaleA, d, constantA)));
-      v128.store(db, madd(slopeB, f32x4.sub(v128.load(b), meanB), madd(scaleB, d, constantB)));
+  // The loop for less than four channels, that for whole vectors with a ReLU behind and that without: of two vectors only one of the latter.
+  unroll: for (let loop = 0; loop < 3; loop++) {
+    if (loop == 0 ? lanes < 4 : loop == 1 ? gated : !gated) {
+      for (; count > 0; count--, x[0] += stride[0], x[1] += stride[1], g += strideG, y[0] += strideY[0], y[1] += strideY[1]) {
+        let v: Registers<v128>;
+        let d: Registers<v128>;
+        unroll: for (let i = 0; i < 2; i++) {
+          unroll: for (let n = 0; n < VECTORS; n++) v[i][n] = v128.load(x[i], 16 * n);
+        }
+        unroll: for (let n = 0; n < VECTORS; n++) d[n] = v128.load(g, 16 * n);
+        if (loop == 0 ? gated : loop == 1) {
+          unroll: for (let n = 0; n < VECTORS; n++) {
+            d[n] = v128.and(d[n], f32x4.gt(madd(v[1][n], scale[1][n], madd(v[0][n], scale[0][n], shift[n])), zero));
+          }
+        }
+        unroll: for (let i = 0; i < 2; i++) {
+          unroll: for (let n = 0; n < VECTORS; n++) {
+            const gradient = madd(slope[i][n], f32x4.sub(v[i][n], mean[i][n]), madd(scale[i][n], d[n], constant[i][n]));
+            if (loop == 0) storeLanes(y[i], gradient, lanes);
+            else v128.store(y[i], gradient, 16 * n);
+          }
+        }
+      }
     }
   }
 }

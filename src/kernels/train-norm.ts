@@ -38,7 +38,7 @@ export function accumulate(y: usize, v: v128): void {
 
 /**
  * Adds two parts of eight floats to doubles, `padded` bytes apart. For vectors of 256 bits they go through memory, all before the first is read again, for
- * V8 to see that they lie side by side (see tiles-wide.ts); those of 128 would only lose time.
+ * V8 to see that they lie side by side (see tiles.ts); those of 128 would only lose time.
  */
 // @ts-expect-error: decorator
 @inline
@@ -94,45 +94,41 @@ export function batchMoments(p: usize, tid: i32, threads: i32): void {
 }
 
 function moments(x: usize, stride: usize, count: i32, pivot: usize, y: usize, padded: usize, scratch: usize): void {
-  const p0 = v128.load(pivot);
-  const p1 = v128.load(pivot, 16);
+  let p: Registers<v128>;
+  unroll: for (let n = 0; n < 2; n++) p[n] = v128.load(pivot, 16 * n);
   for (; count > 0; count -= FEW) {
     // Two rows at a time, with sums of their own: an addition has to wait for the one before.
-    let s0 = f32x4.splat(0);
-    let s1 = s0;
-    let q0 = s0;
-    let q1 = s0;
-    let t0 = s0;
-    let t1 = s0;
-    let r0 = s0;
-    let r1 = s0;
+    let s: Registers<v128>;
+    let q: Registers<v128>;
+    let v: Registers<v128>;
+    unroll: for (let row = 0; row < 2; row++) {
+      unroll: for (let n = 0; n < 2; n++) {
+        s[row][n] = f32x4.splat(0);
+        q[row][n] = f32x4.splat(0);
+      }
+    }
     let i = min(FEW, count);
     for (; i > 1; i -= 2) {
-      let v = f32x4.sub(v128.load(x), p0);
-      s0 = f32x4.add(s0, v);
-      q0 = madd(v, v, q0);
-      v = f32x4.sub(v128.load(x, 16), p1);
-      s1 = f32x4.add(s1, v);
-      q1 = madd(v, v, q1);
-      x += stride;
-      v = f32x4.sub(v128.load(x), p0);
-      t0 = f32x4.add(t0, v);
-      r0 = madd(v, v, r0);
-      v = f32x4.sub(v128.load(x, 16), p1);
-      t1 = f32x4.add(t1, v);
-      r1 = madd(v, v, r1);
-      x += stride;
+      unroll: for (let row = 0; row < 2; row++) {
+        unroll: for (let n = 0; n < 2; n++) {
+          v[n] = f32x4.sub(v128.load(x, 16 * n), p[n]);
+          s[row][n] = f32x4.add(s[row][n], v[n]);
+          q[row][n] = madd(v[n], v[n], q[row][n]);
+        }
+        x += stride;
+      }
     }
     if (i > 0) {
-      const v0 = f32x4.sub(v128.load(x), p0);
-      const v1 = f32x4.sub(v128.load(x, 16), p1);
-      s0 = f32x4.add(s0, v0);
-      s1 = f32x4.add(s1, v1);
-      q0 = madd(v0, v0, q0);
-      q1 = madd(v1, v1, q1);
+      unroll: for (let n = 0; n < 2; n++) v[n] = f32x4.sub(v128.load(x, 16 * n), p[n]);
+      unroll: for (let n = 0; n < 2; n++) s[0][n] = f32x4.add(s[0][n], v[n]);
+      unroll: for (let n = 0; n < 2; n++) q[0][n] = madd(v[n], v[n], q[0][n]);
       x += stride;
     }
-    accumulateTwo(y, padded, f32x4.add(s0, t0), f32x4.add(s1, t1), f32x4.add(q0, r0), f32x4.add(q1, r1), scratch);
+    unroll: for (let n = 0; n < 2; n++) {
+      s[0][n] = f32x4.add(s[0][n], s[1][n]);
+      q[0][n] = f32x4.add(q[0][n], q[1][n]);
+    }
+    accumulateTwo(y, padded, s[0][0], s[0][1], q[0][0], q[0][1], scratch);
   }
 }
 
@@ -170,7 +166,7 @@ export function batchMomentsEnd(p: usize, tid: i32, threads: i32): void {
   }
 }
 
-/** Adds chunks. Arguments: 0 partial sums `[chunk][parts][padded]` (doubles), 1 chunks, 2 parts, 3 channels, 4 padded channels, 5 y `[parts][channels]`. */
+/** Adds chunks. Arguments: 0 partial sums `[chunk][parts][padded]` (doubles), 1 chunks, 2 parts, 3 channels, 4 the padded, 5 y `[parts][channels]`. */
 export function sumChunks(p: usize, tid: i32, threads: i32): void {
   const chunks = arg(p, 1);
   const parts = arg(p, 2);

@@ -178,22 +178,18 @@ function minus(a: v128, factor: f32, b: v128): v128 {
 // @ts-expect-error: decorator
 @inline
 function inputColumn(x: usize, from: usize, y: usize, to: usize): void {
-  const x0 = v128.load(x);
-  const x1 = v128.load(x + from);
-  const x2 = v128.load(x + from * 2);
-  const x3 = v128.load(x + from * 3);
-  const x4 = v128.load(x + from * 4);
-  const x5 = v128.load(x + from * 5);
-  const a = minus(x4, B2, x2);
-  const b = f32x4.mul(f32x4.splat(A), minus(x3, B2, x1));
-  const c = minus(x4, A2, x2);
-  const d = f32x4.mul(f32x4.splat(B), minus(x3, A2, x1));
-  v128.store(y, minus(a, A2, minus(x2, B2, x0)));
+  let v: Registers<v128>;
+  unroll: for (let i = 0; i < 6; i++) v[i] = v128.load(x + from * i);
+  const a = minus(v[4], B2, v[2]);
+  const b = f32x4.mul(f32x4.splat(A), minus(v[3], B2, v[1]));
+  const c = minus(v[4], A2, v[2]);
+  const d = f32x4.mul(f32x4.splat(B), minus(v[3], A2, v[1]));
+  v128.store(y, minus(a, A2, minus(v[2], B2, v[0])));
   v128.store(y + to, f32x4.add(a, b));
   v128.store(y + to * 2, f32x4.sub(a, b));
   v128.store(y + to * 3, f32x4.add(c, d));
   v128.store(y + to * 4, f32x4.sub(c, d));
-  v128.store(y + to * 5, minus(minus(x5, B2, x3), A2, minus(x3, B2, x1)));
+  v128.store(y + to * 5, minus(minus(v[5], B2, v[3]), A2, minus(v[3], B2, v[1])));
 }
 
 /** Transforms a tile's products back, adds bias and residual, applies the activation and stores what lies inside the output. */
@@ -230,18 +226,14 @@ function transformOutput(p: usize, tile: i32, products: usize, panels: i32, work
 // @ts-expect-error: decorator
 @inline
 function outputColumn(x: usize, from: usize, y: usize, to: usize): void {
-  const x0 = v128.load(x);
-  const x1 = v128.load(x + from);
-  const x2 = v128.load(x + from * 2);
-  const x3 = v128.load(x + from * 3);
-  const x4 = v128.load(x + from * 4);
-  const x5 = v128.load(x + from * 5);
-  const a = f32x4.add(x1, x2);
-  const b = f32x4.sub(x1, x2);
-  const c = f32x4.add(x3, x4);
-  const d = f32x4.sub(x3, x4);
-  v128.store(y, f32x4.add(f32x4.add(x0, a), c));
+  let v: Registers<v128>;
+  unroll: for (let i = 0; i < 6; i++) v[i] = v128.load(x + from * i);
+  const a = f32x4.add(v[1], v[2]);
+  const b = f32x4.sub(v[1], v[2]);
+  const c = f32x4.add(v[3], v[4]);
+  const d = f32x4.sub(v[3], v[4]);
+  v128.store(y, f32x4.add(f32x4.add(v[0], a), c));
   v128.store(y + to, madd(f32x4.splat(B), d, f32x4.mul(f32x4.splat(A), b)));
   v128.store(y + to * 2, madd(f32x4.splat(B2), c, f32x4.mul(f32x4.splat(A2), a)));
-  v128.store(y + to * 3, f32x4.add(madd(f32x4.splat(B * B2), d, f32x4.mul(f32x4.splat(A * A2), b)), x5));
+  v128.store(y + to * 3, f32x4.add(madd(f32x4.splat(B * B2), d, f32x4.mul(f32x4.splat(A * A2), b)), v[5]));
 }

@@ -250,6 +250,13 @@ describe('bad input', () => {
     });
   });
 
+  it('says so when there is neither a checkpoint nor pictures to begin with', async () => {
+    expect(await failure(2, 'train', '-o', at('nowhere'), '--resume')).toContain(
+      'nowhere: there is no checkpoint to go on from; to begin, name the folder or tar file with the pictures',
+    );
+    expect(existsSync(at('nowhere'))).toBe(false);
+  });
+
   it('a checkpoint that is none', async () => {
     await mkdir(at('alien'));
     await writeFile(at('alien', 'last.safetensors'), 'something');
