@@ -71,7 +71,9 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
       let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
       let i = 0;
       if (direct && columns == 8) {
-        for (; i + 6 <= count; i += 6, y += 6 * strideY) tile<6, 2, 2, true>(table + (<usize>i << 2), inner, weights, bytes, bias, 0, 0, y, strideY, least);
+        for (; i + 6 <= count; i += 6, y += 6 * strideY) {
+          tile<6, 2, 2, true>(table + (<usize>i << 2), inner, weights, bytes, bias, 0, 0, y, strideY, least);
+        }
       }
       for (; i < count; i += 6) {
         pair(table + (<usize>i << 2), taps, channels, weights, bytes, bias, sums);
@@ -93,7 +95,9 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
     let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
     let i = 0;
     if (direct && columns == 8) {
-      for (; i + 6 <= count; i += 6, y += 6 * strideY) tile<6, 2, 1, true>(table + (<usize>i << 2), inner, weights, 0, bias, 0, 0, y, strideY, least);
+      for (; i + 6 <= count; i += 6, y += 6 * strideY) {
+        tile<6, 2, 1, true>(table + (<usize>i << 2), inner, weights, 0, bias, 0, 0, y, strideY, least);
+      }
     }
     while (i < count) {
       const left = count - i;

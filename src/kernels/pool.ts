@@ -58,20 +58,14 @@ export function globalAveragePool(p: usize, tid: i32, threads: i32): void {
     for (let c = from; c < to; c += 16) {
       let x = <usize>arg(p, 0) + <usize>(image * pixels) * stride + (<usize>c << 2);
       const y = <usize>arg(p, 2) + <usize>((image * arg(p, 3) + c) * 4);
-      let s0 = f32x4.splat(0);
-      let s1 = s0;
-      let s2 = s0;
-      let s3 = s0;
+      let sum: Registers<v128>;
+      unroll: for (let j = 0; j < 4; j++) sum[j] = f32x4.splat(0);
       for (let i = 0; i < pixels; i++, x += stride) {
-        s0 = f32x4.add(s0, v128.load(x));
-        s1 = f32x4.add(s1, v128.load(x, 16));
-        s2 = f32x4.add(s2, v128.load(x, 32));
-        s3 = f32x4.add(s3, v128.load(x, 48));
+        unroll: for (let j = 0; j < 4; j++) sum[j] = f32x4.add(sum[j], v128.load(x, 16 * j));
       }
-      storeLanes(y, f32x4.mul(s0, factor), to - c);
-      if (to - c > 4) storeLanes(y + 16, f32x4.mul(s1, factor), to - c - 4);
-      if (to - c > 8) storeLanes(y + 32, f32x4.mul(s2, factor), to - c - 8);
-      if (to - c > 12) storeLanes(y + 48, f32x4.mul(s3, factor), to - c - 12);
+      unroll: for (let j = 0; j < 4; j++) {
+        if (j == 0 || to - c > 4 * j) storeLanes(y + 16 * j, f32x4.mul(sum[j], factor), to - c - 4 * j);
+      }
     }
   }
 }

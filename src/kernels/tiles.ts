@@ -2,20 +2,20 @@ import { Activation } from './opcodes';
 import { activate, madd, storeLanes } from './vector';
 
 /**
- * The inner loop of a convolution: `ROWS`, given by their pointers at one tap (see indirection.ts), times `PANELS` packed panels of output channels, each of
- * `VECTORS` and `stride` bytes behind the one before. The sums start from `from` (the bias, or the sums of the taps before; `step` bytes from row to row;
- * a second panel's `second` bytes behind the first's) and end at `to`, row by row, `apart` bytes from panel to panel; {@link finish} writes them out.
- * `DIRECT` is for a single tap: from the bias of both panels at `from` on and all the way to the output's rows, `apart` bytes from one to the next; nothing
- * is below `least`.
+ * The inner loop of a convolution: `ROWS`, given by their pointers at one tap (see indirection.ts), times `PANELS` packed panels of output channels,
+ * each of `VECTORS` and `stride` bytes behind the one before. The sums start from `from` (the bias, or the sums of the taps before; `step` bytes from row
+ * to row; a second panel's `second` bytes behind the first's) and end at `to`, row by row, `apart` bytes from panel to panel; {@link finish} writes them
+ * out. `DIRECT` is for a single tap: from the bias of both panels at `from` on and all the way to the output's rows, `apart` bytes from one to the
+ * next; nothing is below `least`.
  *
- * Sums and output are apart because V8 keeps 12 sums, 2 weights and 1 input in registers only where little else is alive: with the output's arguments in
- * the same function the loop runs at two thirds of the speed, and with several steps at a time or with 12 sums on plain SIMD it spills. Six rows are for fused
- * multiply-add, four for plain SIMD.
+ * Sums and output are apart because V8 keeps 12 sums, 2 weights and 1 input in registers only where little else is alive: with the output's arguments
+ * in the same function the loop runs at two thirds of the speed, and with several steps at a time or with 12 sums on plain SIMD it spills. Six rows are
+ * for fused multiply-add, four for plain SIMD.
  *
- * Two panels are for vectors of 256 bits, which V8 makes of two adjacent ones of 128 (--experimental-wasm-revectorize): it starts from stores that lie side
- * by side and goes up to what was loaded side by side. The two have to have one address and offsets that differ by 16, with no load between the stores and
- * no store between the loads; an address that is a constant does not count. The 24 sums are then 12, which with two weights and an input fit into the
- * registers; as vectors of 128 bits they do not.
+ * Two panels are for vectors of 256 bits, which V8 makes of two adjacent ones of 128 (--experimental-wasm-revectorize): it starts from stores that lie
+ * side by side and goes up to what was loaded side by side. The two have to have one address and offsets that differ by 16, with no load between the
+ * stores and no store between the loads; an address that is a constant does not count. The 24 sums are then 12, which with two weights and an input
+ * fit into the registers; as vectors of 128 bits they do not.
  */
 export function tile<ROWS extends number, VECTORS extends number, PANELS extends number, DIRECT extends boolean>(
   pointers: usize, bytes: usize, b: usize, stride: usize, from: usize, second: usize, step: usize, to: usize, apart: usize, least: f32,

@@ -5,15 +5,18 @@ import { Activation, Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
 
 /** Element-wise functions that can also be fused behind another operator. */
-export type ActivationName =
-  | 'none'
-  | 'relu'
-  | 'relu6'
-  | 'hard_sigmoid'
-  | 'hard_swish'
-  | 'sigmoid'
-  | 'tanh'
-  | 'leaky_relu';
+export const ACTIVATIONS = [
+  'none',
+  'relu',
+  'relu6',
+  'hard_sigmoid',
+  'hard_swish',
+  'sigmoid',
+  'tanh',
+  'leaky_relu',
+] as const;
+
+export type ActivationName = (typeof ACTIVATIONS)[number];
 
 interface ActivationRule {
   readonly code: Activation;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { apply, type Value } from '../../src/graph/value.js';
+import { ACTIVATIONS } from '../../src/ops/activation.js';
 import { batchNormPair, type NormOperands } from '../../src/ops/batch-norm-pair.js';
 import { batchNormTrain, batchStatistics } from '../../src/ops/batch-norm-train.js';
 import { dropoutTrain } from '../../src/ops/dropout-train.js';
@@ -33,18 +34,8 @@ export interface Sizes {
   readonly scaleAnywhere: boolean;
 }
 
-export const activations: readonly ops.ActivationName[] = [
-  'none',
-  'relu',
-  'relu6',
-  'hard_sigmoid',
-  'hard_swish',
-  'sigmoid',
-  'tanh',
-  'leaky_relu',
-];
 /** Those whose gradient follows from their result, so that they may stand fused behind another operator. */
-const fusible = activations.filter((kind) => kind !== 'hard_swish');
+const fusible = ACTIVATIONS.filter((kind) => kind !== 'hard_swish');
 
 const from1 = (max: number) => fc.integer({ min: 1, max });
 /** Values on both sides of all bends of the activations. */
@@ -121,7 +112,7 @@ const linear = ({ batch, channels }: Sizes) =>
     );
 
 const activation = (sizes: Sizes) =>
-  fc.tuple(imageOrRows(sizes), fc.constantFrom(...activations)).map(
+  fc.tuple(imageOrRows(sizes), fc.constantFrom(...ACTIVATIONS)).map(
     ([shape, kind]): Case => ({
       operands: { x: { shape, of: wide } },
       build: ({ x }) => apply(ops.activationOp, [x], { kind }),

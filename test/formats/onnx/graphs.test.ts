@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, it } from 'vitest';
 import { constant, input } from '../../../src/graph/leaves.js';
 import { apply, type Value } from '../../../src/graph/value.js';
+import { ACTIVATIONS } from '../../../src/ops/activation.js';
 import * as ops from '../../../src/ops/index.js';
 import { sizeOf } from '../../../src/tensor/tensor.js';
 import { expectSame, noise } from './run.js';
@@ -18,15 +19,7 @@ const weights = (seed: number, ...shape: number[]) =>
     noise(shape, seed).map((v) => v * Math.sqrt(3 / sizeOf(shape.slice(1)))),
   );
 
-const activation = fc.constantFrom<ops.ActivationName>(
-  'relu',
-  'relu6',
-  'hard_sigmoid',
-  'hard_swish',
-  'sigmoid',
-  'tanh',
-  'leaky_relu',
-);
+const activation = fc.constantFrom(...ACTIVATIONS.filter((kind) => kind !== 'none'));
 
 const fits = (x: Value, ky: number, kx: number, padding: readonly number[]) =>
   x.shape[2] + padding[0] + padding[2] >= ky && x.shape[3] + padding[1] + padding[3] >= kx;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { constant, input } from '../../../src/graph/leaves.js';
 import { apply, type Value, valuesOf } from '../../../src/graph/value.js';
+import { ACTIVATIONS } from '../../../src/ops/activation.js';
 import * as ops from '../../../src/ops/index.js';
 import type { Shape } from '../../../src/tensor/tensor.js';
 import { expectSame, noise } from './run.js';
@@ -11,17 +12,6 @@ const positive = (seed: number, ...shape: number[]) =>
     shape,
     noise(shape, seed).map((v) => 1 + v / 2),
   );
-
-const activations: ops.ActivationName[] = [
-  'none',
-  'relu',
-  'relu6',
-  'hard_sigmoid',
-  'hard_swish',
-  'sigmoid',
-  'tanh',
-  'leaky_relu',
-];
 
 const image: Shape = [2, 6, 7, 9];
 const statistics = (c: number) => ({
@@ -136,7 +126,7 @@ const cases: Record<string, [Shape, (x: Value) => Value]> = {
     },
   ],
 };
-for (const kind of activations) cases[`activation ${kind}`] = [image, (x) => apply(ops.activationOp, [x], { kind })];
+for (const kind of ACTIVATIONS) cases[`activation ${kind}`] = [image, (x) => apply(ops.activationOp, [x], { kind })];
 
 const graphOf = ([shape, build]: (typeof cases)[string]) => {
   const x = input('x', shape);
