@@ -190,6 +190,12 @@ describe('reparameterize', () => {
     expect(applied(reparameterize, twice).outputs.y).toBe(twice.outputs.y);
   });
 
+  it('is done with a sum of thousands of terms, which would have to be compared with each other', () => {
+    const l = new Layers();
+    const graph = graphOf([1, 2, 3, 3], (x) => sum(l.conv(x, 2, 1), ...new Array<Value>(2000).fill(x)));
+    expect(countOps(applied(reparameterize, graph)).binary).toBeGreaterThan(1000);
+  });
+
   it('merges what it can of a sum over several values and leaves the rest as it was', () => {
     const l = new Layers();
     const graph = graphOf(image, (x) => {

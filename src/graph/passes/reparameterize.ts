@@ -45,6 +45,9 @@ export function reparameterize(graph: Graph): Graph {
   });
 }
 
+/** The most terms of a sum within another. Blocks have a dozen branches; every term is compared with every other. */
+const MOST_TERMS = 64;
+
 /** Reads every value as a branch and every addition as a list of terms, as far as they are. */
 function findBranches(graph: Graph) {
   const branches = new Map<Value, Branch>();
@@ -61,6 +64,7 @@ function findBranches(graph: Graph) {
   };
   const termsFor = (value: Value): Term[] => {
     const inner = mayAbsorb(value) ? sums.get(value) : undefined;
+    if (inner && inner.length > MOST_TERMS) return [{ value, branch: identityBranch(value) }];
     if (inner) absorbed.add(value);
     return inner ?? [{ value, branch: branchFor(value) }];
   };
