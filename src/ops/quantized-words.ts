@@ -45,7 +45,9 @@ export function wordsScale(weights: Float32Array, taps: number, scale: number): 
   let fits = scale;
   for (;;) {
     const sum = largestSum(row.map((w) => Math.max(-127, Math.min(127, Math.round(w / fits)))));
-    if (sum <= MOST) return fits;
-    fits = Math.fround(fits * Math.max(1.002, sum / MOST));
+    // Of weights that are no numbers nothing would ever fit.
+    if (!(sum > MOST)) return fits;
+    // The smallest floats are too far apart for a factor.
+    fits = Math.max(Math.fround(fits * Math.max(1.002, sum / MOST)), Math.fround(fits + 2 ** -149));
   }
 }
