@@ -26,6 +26,7 @@ const USAGE = `usage: npm run fuzz -- [options]
   --only N       one case
   --from N       begins there
   --dist DIR     the build whose readers are tried
+  --checkpoints DIR  real and hostile files to begin with
 `;
 
 const ARGUMENTS = {

@@ -49,3 +49,7 @@ export function sameQuantization(a: Quantization | undefined, b: Quantization | 
   if (!a || !b) return a === b;
   return a.scale === b.scale && a.zeroPoint === b.zeroPoint && a.low === b.low && a.high === b.high;
 }
+
+/** A scale that is larger by a factor above 1, in float32; by one step where the smallest floats lie too far apart for it. */
+export const grownScale = (scale: number, factor: number): number =>
+  Math.max(Math.fround(scale * factor), Math.fround(scale + 2 ** -149));

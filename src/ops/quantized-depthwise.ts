@@ -1,5 +1,5 @@
 import type { Lowering } from '../graph/lowering.js';
-import type { Quantization } from '../graph/quantization.js';
+import { grownScale, type Quantization } from '../graph/quantization.js';
 import type { Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -29,7 +29,7 @@ export function depthwiseScale(weights: Float32Array, input: Pick<Quantization, 
   let scale = Math.fround(Math.max(peak / 127, sum / most));
   const total = () => weights.reduce((n, w) => n + Math.abs(Math.round(w / scale)), 0);
   // Rounding may add up to more than the weights do.
-  while (scale > 0 && total() > most) scale = Math.fround(scale * 1.002);
+  while (scale > 0 && total() > most) scale = grownScale(scale, 1.002);
   return scale > 0 ? scale : NO_WEIGHTS;
 }
 

@@ -1,3 +1,5 @@
+import { grownScale } from '../graph/quantization.js';
+
 // Where processors have no dot product of bytes in one instruction, products of pairs are sums of 16 bits, and those of two steps of four channels are added
 // before they are widened (kernels/int8-words.ts). Activations are at most 127; weights have to leave such a sum within 16 bits whatever these are.
 
@@ -45,9 +47,7 @@ export function wordsScale(weights: Float32Array, taps: number, scale: number): 
   let fits = scale;
   for (;;) {
     const sum = largestSum(row.map((w) => Math.max(-127, Math.min(127, Math.round(w / fits)))));
-    // Of weights that are no numbers nothing would ever fit.
-    if (!(sum > MOST)) return fits;
-    // The smallest floats are too far apart for a factor.
-    fits = Math.max(Math.fround(fits * Math.max(1.002, sum / MOST)), Math.fround(fits + 2 ** -149));
+    if (sum <= MOST) return fits;
+    fits = grownScale(fits, Math.max(1.002, sum / MOST));
   }
 }

@@ -207,6 +207,16 @@ describe('quantizeModel', () => {
     for (const name of ['sum', 'branch']) expect(sqnr([wanted[name].data], [actual[name].data])).toBeGreaterThan(25);
   });
 
+  it('refuses weights that are not numbers, in the last layer too', async () => {
+    const layers = new Layers(5);
+    const graph = graphOf([1, 3, 8, 8], (x) => {
+      const pooled = ops.flatten(ops.globalAveragePool(layers.conv(x, 4, 1)));
+      return { y: ops.linear(pooled, constant([2, 4], noise([2, 4], 1).fill(Number.NaN, 5, 6))) };
+    });
+    const quantized = quantizeModel(graph, { calibration: [namedInput('x', [1, 3, 8, 8])], floatLayers: [] });
+    await expect(quantized).rejects.toThrow('quantisation: a weight is not a finite number');
+  });
+
   it('leaves in float what reads constants where others read values', async () => {
     const layers = new Layers(5);
     const graph = graphOf([1, 3, 16, 16], (x) => {

@@ -4,6 +4,7 @@ import { constant, input } from '../../src/graph/leaves.js';
 import { EIGHT_BITS, type Quantization, SEVEN_BITS } from '../../src/graph/quantization.js';
 import { dequantize, quantize } from '../../src/ops/quantize.js';
 import { quantizedConv } from '../../src/ops/quantized-conv2d.js';
+import { depthwiseScale } from '../../src/ops/quantized-depthwise.js';
 import { fitWords, weightRow, wordsScale } from '../../src/ops/quantized-words.js';
 import { execute } from '../runtime/support.js';
 
@@ -103,5 +104,16 @@ describe('weights whose sums are made of words', () => {
       const { y } = await execute(graph, options, { x: new Float32Array(480).fill(127) });
       expect(Array.from(y)).toEqual(new Array(192).fill(2000 * Math.round((sign * 5 * 258 * 127) / 2000)));
     }
+  });
+
+  it('are found for the smallest floats too, which lie too far apart for a factor', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 4, maxLength: 40 }), (units) => {
+        const weights = Float32Array.from(units, (unit) => unit * 2 ** -149);
+        const scale = Math.fround(Math.max(...weights) / 127) || 2 ** -149;
+        expect(wordsScale(weights, 1, scale)).toBeGreaterThanOrEqual(scale);
+        expect(depthwiseScale(weights, SEVEN_BITS)).toBeGreaterThan(0);
+      }),
+    );
   });
 });

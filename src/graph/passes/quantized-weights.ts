@@ -1,6 +1,7 @@
 import { type Conv2dAttrs, conv2dOp, isDepthwise } from '../../ops/conv2d.js';
 import { depthwiseScale } from '../../ops/quantized-depthwise.js';
 import { wordsScale } from '../../ops/quantized-words.js';
+import { GhostkitError } from '../../tensor/error.js';
 import { sizeOf } from '../../tensor/tensor.js';
 import { dataOf } from '../leaves.js';
 import type { Quantization } from '../quantization.js';
@@ -29,6 +30,7 @@ export function quantizedWeights(layer: Value, input: Quantization, plan: Quanti
 function rounded(layer: Value, source: Quantization, { perTensor, means }: QuantizationPlan): QuantizedWeights {
   const [input, weight] = layer.inputs;
   const weights = dataOf(weight) as Float32Array;
+  if (!weights.every(Number.isFinite)) throw new GhostkitError('quantisation: a weight is not a finite number');
   const [outputs] = weight.shape;
   const each = weights.length / outputs;
   const depthwise = isOp(layer, conv2dOp) && isDepthwise(layer);
