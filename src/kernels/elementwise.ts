@@ -145,7 +145,8 @@ function combine(a: v128, b: v128, operator: i32): v128 {
   if (operator == BinaryOperator.Add) return f32x4.add(a, b);
   if (operator == BinaryOperator.Multiply) return f32x4.mul(a, b);
   if (operator == BinaryOperator.Subtract) return f32x4.sub(a, b);
-  return f32x4.div(a, b);
+  if (operator == BinaryOperator.Divide) return f32x4.div(a, b);
+  return operator == BinaryOperator.Maximum ? f32x4.max(a, b) : f32x4.min(a, b);
 }
 
 /**

@@ -6,6 +6,7 @@ import { affine, binary, prelu, unary } from './elementwise';
 import { fewOutputs } from './few-outputs';
 import { int8Call } from './int8';
 import { instanceNorm, instanceStatistics } from './instance-norm';
+import { layerNorm } from './layer-norm';
 import { copy, toChannelsFirst, toChannelsLast } from './layout';
 import { CallFlag, Opcode } from './opcodes';
 import { globalAveragePool, pool } from './pool';
@@ -108,6 +109,8 @@ function call(opcode: i32, args: usize, tid: i32, threads: i32): void {
       return winograd(args, tid, threads);
     case Opcode.FewOutputs:
       return fewOutputs(args, tid, threads);
+    case Opcode.LayerNorm:
+      return layerNorm(args, tid, threads);
     default:
       if (opcode >= Opcode.Int8Conv) int8Call(opcode, args, tid, threads);
       else if (TRAINING) trainingCall(opcode, args, tid, threads);

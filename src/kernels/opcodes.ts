@@ -60,6 +60,7 @@ export enum Opcode {
   Int8Gate,
   Int8GlobalAveragePool,
   Loop,
+  LayerNorm,
 }
 
 /** Whether only training has a kernel: the others are in every build. */
@@ -82,6 +83,11 @@ export enum Activation {
   Sigmoid,
   Tanh,
   LeakyRelu,
+  Gelu,
+  Erf,
+  Exp,
+  Log,
+  Sqrt,
 }
 
 export enum BinaryOperator {
@@ -89,4 +95,6 @@ export enum BinaryOperator {
   Multiply,
   Subtract,
   Divide,
+  Maximum,
+  Minimum,
 }

@@ -1,5 +1,5 @@
 import { arg, floatArg } from './args';
-import { exp, storeLanes } from './vector';
+import { erf, exp, storeLanes } from './vector';
 import { first, last } from './share';
 import { Activation } from './opcodes';
 
@@ -84,7 +84,7 @@ export function crossEntropyGradient(p: usize, tid: i32, threads: i32): void {
 }
 
 /**
- * The gradient in front of an activation, from what stands behind it (in front of it for hard-swish).
+ * The gradient in front of an activation, from what stands behind it (in front of it for hard-swish and GELU).
  * Arguments: 0 source, 1 its row stride, 2 gradient, 3 its row stride, 4 y, 5 its row stride, 6 rows, 7 channels, 8 activation.
  */
 export function activationGradient(p: usize, tid: i32, threads: i32): void {
@@ -141,6 +141,11 @@ function rareSlope(x: v128, g: v128, activation: i32): v128 {
       return f32x4.mul(g, f32x4.sub(one, f32x4.mul(x, x)));
     case Activation.LeakyRelu:
       return v128.bitselect(f32x4.mul(g, f32x4.splat(0.01)), g, f32x4.lt(x, zero));
+    case Activation.Gelu: {
+      const below = f32x4.mul(f32x4.add(one, erf(f32x4.mul(x, f32x4.splat(0.70710678)))), f32x4.splat(0.5));
+      const density = f32x4.mul(exp(f32x4.mul(f32x4.mul(x, x), f32x4.splat(-0.5))), f32x4.splat(0.39894228));
+      return f32x4.mul(g, f32x4.add(below, f32x4.mul(x, density)));
+    }
     default:
       return g;
   }

@@ -3,6 +3,7 @@ import { defineOperator, type NdArray } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Activation, Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
+import { erfOf } from './erf.js';
 
 /** Element-wise functions that can also be fused behind another operator. */
 export const ACTIVATIONS = [
@@ -14,6 +15,7 @@ export const ACTIVATIONS = [
   'sigmoid',
   'tanh',
   'leaky_relu',
+  'gelu',
 ] as const;
 
 export type ActivationName = (typeof ACTIVATIONS)[number];
@@ -21,10 +23,13 @@ export type ActivationName = (typeof ACTIVATIONS)[number];
 interface ActivationRule {
   readonly code: Activation;
   readonly f: (x: number) => number;
-  /** The derivative, from the result `y` (from `x` for hard-swish, see {@link activationGradient}). */
+  /** The derivative, from the result `y` (from `x` for those {@link OF_INPUT}). */
   readonly slope: (y: number) => number;
   onnx(to: OnnxBuilder, x: string): string;
 }
+
+/** The normal distribution. */
+const normal = (x: number) => (1 + erfOf(x * Math.SQRT1_2)) / 2;
 
 const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
 
@@ -71,7 +76,20 @@ const rules: Readonly<Record<ActivationName, ActivationRule>> = {
     slope: (y) => (y < 0 ? LEAKY_SLOPE : 1),
     onnx: (to, x) => to.node('LeakyRelu', [x], { alpha: { float: LEAKY_SLOPE } }),
   },
+  gelu: {
+    code: Activation.Gelu,
+    f: (x) => x * normal(x),
+    slope: (x) => normal(x) + (x * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI),
+    onnx(to, x) {
+      const number = (v: number) => to.initializer([], Float32Array.of(v));
+      const erf = to.node('Erf', [to.node('Mul', [x, number(Math.SQRT1_2)])]);
+      return to.node('Mul', [to.node('Mul', [x, to.node('Add', [erf, number(1)])]), number(0.5)]);
+    },
+  },
 };
+
+/** The activations that are not monotonic: their derivative does not follow from their result. */
+export const OF_INPUT: readonly ActivationName[] = ['hard_swish', 'gelu'];
 
 /** The kernels' number of an activation. */
 export function activationCode(name: ActivationName): Activation {
@@ -90,14 +108,13 @@ export function activate(name: ActivationName, data: Float64Array): Float64Array
 }
 
 /**
- * The gradient in front of an activation whose result is `y`. Only hard-swish, which is not monotonic, needs its input, so only what computes that
- * on its own can be differentiated with it.
+ * The gradient in front of an activation whose result is `y`. Those {@link OF_INPUT} need their input, so only what computes them on their own can be
+ * differentiated with them.
  */
 export function activationGradient(kind: ActivationName, y: Value, grad: Value, x?: Value): Value {
   if (kind === 'none') return grad;
-  const source = kind === 'hard_swish' ? x : y;
-  if (!source)
-    throw new GhostkitError('hard_swish: its gradient needs its input, do not fuse it before differentiating');
+  const source = OF_INPUT.includes(kind) ? x : y;
+  if (!source) throw new GhostkitError(`${kind}: its gradient needs its input, do not fuse it before differentiating`);
   return apply(activationGradientOp, [source, grad], { kind });
 }
 
@@ -136,3 +153,5 @@ export const hardSigmoid = unary('hard_sigmoid');
 export const hardSwish = unary('hard_swish');
 export const sigmoid = unary('sigmoid');
 export const tanh = unary('tanh');
+/** `x` times the normal distribution up to `x` (Hendrycks and Gimpel, arXiv:1606.08415), by the error function. */
+export const gelu = unary('gelu');

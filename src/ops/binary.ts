@@ -8,7 +8,7 @@ import { type ActivationName, activate, activationCode, activationGradient, acti
 import { sumTo } from './reduce.js';
 import { broadcastShapes, broadcastStrides, eachOffset } from './shapes.js';
 
-export type BinaryName = 'add' | 'mul' | 'sub' | 'div';
+export type BinaryName = 'add' | 'mul' | 'sub' | 'div' | 'max' | 'min';
 
 export interface BinaryAttrs {
   readonly kind: BinaryName;
@@ -21,9 +21,11 @@ const rules: Readonly<Record<BinaryName, { code: BinaryOperator; onnx: string; f
     mul: { code: BinaryOperator.Multiply, onnx: 'Mul', f: (a, b) => a * b },
     sub: { code: BinaryOperator.Subtract, onnx: 'Sub', f: (a, b) => a - b },
     div: { code: BinaryOperator.Divide, onnx: 'Div', f: (a, b) => a / b },
+    max: { code: BinaryOperator.Maximum, onnx: 'Max', f: Math.max },
+    min: { code: BinaryOperator.Minimum, onnx: 'Min', f: Math.min },
   };
 
-/** Element-wise arithmetic with NumPy's broadcasting, then an activation. */
+/** Element-wise arithmetic, maxima and minima with NumPy's broadcasting, then an activation. */
 export const binaryOp: Operator<BinaryAttrs> = defineOperator({
   name: 'binary',
   shape: ([a, b], { kind }) => broadcastShapes(kind, a, b),
@@ -41,6 +43,11 @@ export const binaryOp: Operator<BinaryAttrs> = defineOperator({
     if (kind === 'add') return [sumTo([g], a.shape), sumTo([g], b.shape)];
     if (kind === 'sub') return [sumTo([g], a.shape), sumTo([g], b.shape, -1)];
     if (kind === 'mul') return [productTo(g, b, a.shape), productTo(g, a, b.shape)];
+    if (kind === 'max' || kind === 'min') {
+      // To the second where both are the same.
+      const toFirst = activationGradient('relu', kind === 'max' ? sub(a, b) : sub(b, a), g);
+      return [sumTo([toFirst], a.shape), sumTo([sub(g, toFirst)], b.shape)];
+    }
     const quotient = div(a, mul(b, b));
     return [sumTo([div(g, b)], a.shape), sumTo([mul(g, quotient)], b.shape, -1)];
   },
@@ -112,3 +119,5 @@ export const add = binary('add');
 export const mul = binary('mul');
 export const sub = binary('sub');
 export const div = binary('div');
+export const maximum = binary('max');
+export const minimum = binary('min');

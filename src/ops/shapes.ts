@@ -35,6 +35,12 @@ export function rowsAndChannels(shape: Shape): { rows: number; channels: number 
   return { rows, channels };
 }
 
+/** Where the channels of every row of `[N,C]`, or of every pixel of `[N,C,H,W]`, begin in row-major order, and how far apart they are. */
+export function planesOf([n, c, h = 1, w = 1]: Shape): { start: number; step: number }[] {
+  const step = h * w;
+  return Array.from({ length: n * step }, (_, i) => ({ start: Math.floor(i / step) * c * step + (i % step), step }));
+}
+
 /** NumPy's broadcasting of two shapes. */
 export function broadcastShapes(op: string, a: Shape, b: Shape): number[] {
   const rank = Math.max(a.length, b.length);

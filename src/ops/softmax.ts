@@ -5,6 +5,7 @@ import { GhostkitError } from '../tensor/error.js';
 import { formatShape } from '../tensor/tensor.js';
 import { mul, sub } from './binary.js';
 import { sumTo } from './reduce.js';
+import { planesOf } from './shapes.js';
 
 /** Softmax over dimension 1 of `[N,C]` or `[N,C,H,W]`. */
 export const softmaxOp = defineOperator<Record<string, never>>({
@@ -14,20 +15,19 @@ export const softmaxOp = defineOperator<Record<string, never>>({
       throw new GhostkitError(`softmax: takes [N,C] or [N,C,H,W], got ${formatShape(x)}`);
     return x;
   },
-  reference([x], { shape: [n, c, h = 1, w = 1] }) {
+  reference([x], { shape }) {
+    const [, c] = shape;
     const y = new Float64Array(x.data.length);
-    const pixels = h * w;
-    for (let i = 0; i < n * pixels; i++) {
-      const start = Math.floor(i / pixels) * c * pixels + (i % pixels);
+    for (const { start, step } of planesOf(shape)) {
       let most = Number.NEGATIVE_INFINITY;
-      for (let k = 0; k < c; k++) most = Math.max(most, x.data[start + k * pixels]);
+      for (let k = 0; k < c; k++) most = Math.max(most, x.data[start + k * step]);
       let sum = 0;
       for (let k = 0; k < c; k++) {
-        const at = start + k * pixels;
+        const at = start + k * step;
         y[at] = Math.exp(x.data[at] - most);
         sum += y[at];
       }
-      for (let k = 0; k < c; k++) y[start + k * pixels] /= sum;
+      for (let k = 0; k < c; k++) y[start + k * step] /= sum;
     }
     return y;
   },

@@ -229,6 +229,14 @@ const RULES: Rules = {
     },
   ],
   [Opcode.Softmax]: [6, rowWise],
+  [Opcode.LayerNorm]: [
+    9,
+    (a, b) => {
+      rowWise(a, b);
+      b.run(a[6], a[5]);
+      b.run(a[7], a[5]);
+    },
+  ],
   [Opcode.Copy]: [6, rowWise],
   [Opcode.Binary]: [21, binary],
   [Opcode.Pool]: [

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { apply, type Value } from '../../src/graph/value.js';
-import { ACTIVATIONS } from '../../src/ops/activation.js';
+import { ACTIVATIONS, OF_INPUT } from '../../src/ops/activation.js';
 import { batchNormPair, type NormOperands } from '../../src/ops/batch-norm-pair.js';
 import { batchNormTrain, batchStatistics } from '../../src/ops/batch-norm-train.js';
 import { dropoutTrain } from '../../src/ops/dropout-train.js';
@@ -35,7 +35,7 @@ export interface Sizes {
 }
 
 /** Those whose gradient follows from their result, so that they may stand fused behind another operator. */
-const fusible = ACTIVATIONS.filter((kind) => kind !== 'hard_swish');
+const fusible = ACTIVATIONS.filter((kind) => !OF_INPUT.includes(kind));
 
 const from1 = (max: number) => fc.integer({ min: 1, max });
 /** Values on both sides of all bends of the activations. */
@@ -119,6 +119,14 @@ const activation = (sizes: Sizes) =>
     }),
   );
 
+const mathematical = (sizes: Sizes) =>
+  fc.tuple(imageOrRows(sizes), fc.constantFrom(ops.erf, ops.exp, ops.log, ops.sqrt)).map(
+    ([shape, f]): Case => ({
+      operands: { x: { shape, of: f === ops.log || f === ops.sqrt ? positive : (v) => 2 * v } },
+      build: ({ x }) => f(x),
+    }),
+  );
+
 /** A shape and another that broadcasts to it: ones anywhere, leading dimensions left out. */
 const broadcast = (sizes: Sizes) =>
   fc
@@ -138,7 +146,7 @@ const binary = (sizes: Sizes) =>
     .record({
       shapes: broadcast(sizes),
       turned: fc.boolean(),
-      kind: fc.constantFrom('add', 'mul', 'sub', 'div' as const),
+      kind: fc.constantFrom<ops.BinaryName>('add', 'mul', 'sub', 'div', 'max', 'min'),
       activation: fc.constantFrom(...fusible),
     })
     .map(({ shapes, turned, kind, activation }): Case => {
@@ -167,6 +175,16 @@ const batchNorm = (sizes: Sizes) =>
       build: (v) => apply(ops.batchNormOp, Object.values(v), { epsilon: 1e-3, momentum: 0.1, activation: kind }),
     }),
   );
+
+const layerNorm = (sizes: Sizes) =>
+  imageOrRows(sizes)
+    .filter(([, channels]) => channels > 2)
+    .map(
+      (shape): Case => ({
+        operands: { x: { shape, of: (v) => 2 * v + 0.5 }, ...normParameters(shape[1]) },
+        build: (v) => ops.layerNorm(v.x, { scale: v.weight, shift: v.bias }, { epsilon: 1e-3 }),
+      }),
+    );
 
 const trainedBatchNorm = (sizes: Sizes) =>
   fc
@@ -286,6 +304,8 @@ export function differentiable(sizes: Sizes): Readonly<Record<string, fc.Arbitra
     linear: linear(sizes),
     activation: activation(sizes),
     'element-wise arithmetic': binary(sizes),
+    'error function, exponential, logarithm, root': mathematical(sizes),
+    'layer norm': layerNorm(sizes),
     'batch norm with given statistics': batchNorm(sizes),
     "batch norm with the batch's statistics": trainedBatchNorm(sizes),
     'the sum of two batch norms': trainedPair(sizes),

@@ -6,7 +6,16 @@ import * as ops from '../../src/ops/index.js';
 import { applied, convolutions, graphOf, Layers } from './support.js';
 
 const image = [2, 4, 5, 6];
-const kinds: ops.ActivationName[] = ['relu', 'relu6', 'hard_sigmoid', 'hard_swish', 'sigmoid', 'tanh', 'leaky_relu'];
+const kinds: ops.ActivationName[] = [
+  'relu',
+  'relu6',
+  'hard_sigmoid',
+  'hard_swish',
+  'sigmoid',
+  'tanh',
+  'leaky_relu',
+  'gelu',
+];
 
 describe('fuse', () => {
   const producers: Record<string, (l: Layers, x: Value) => Value> = {

@@ -186,6 +186,8 @@ describe('binary', () => {
     { op: ops.sub, f: (a: number, b: number) => a - b },
     { op: ops.mul, f: (a: number, b: number) => a * b },
     { op: ops.div, f: (a: number, b: number) => a / b },
+    { op: ops.maximum, f: (a: number, b: number) => (a > b ? a : b) },
+    { op: ops.minimum, f: (a: number, b: number) => (a > b ? b : a) },
   ];
   it('broadcasts as NumPy does', () => {
     const dimension = fc.record({ size: small(1, 3), a: fc.boolean(), b: fc.boolean() });
@@ -317,6 +319,45 @@ describe('softmax', () => {
   });
 });
 
+describe('functions', () => {
+  it('the error function is that of PyTorch', () => {
+    const points = [-4, -3.1, -2.5, -0.3, 0, 0.5, 1.5, 2.9, 3.5, 5.5, 9];
+    const wanted = [
+      -0.9999999845827421, -0.9999883513426328, -0.999593047982555, -0.3286267594591274, 0, 0.5204998778130465,
+      0.9661051464753108, 0.9999589021219005, 0.9999992569016276, 0.9999999999999927, 1,
+    ];
+    const y = compute(new Grid([points.length], Float64Array.from(points)), ops.erf);
+    expectGrid(y, [points.length], (i) => wanted[i]);
+  });
+
+  it('exponential, logarithm and square root are those of the language', () => {
+    const x = new Grid([3], Float64Array.of(0.25, 1, 7));
+    for (const [f, wanted] of [
+      [ops.exp, Math.exp],
+      [ops.log, Math.log],
+      [ops.sqrt, Math.sqrt],
+    ] as const)
+      expectGrid(compute(x, f), [3], (i) => wanted(x.data[i]));
+  });
+});
+
+describe('layer norm', () => {
+  it.each([[[3, 5]], [[2, 4, 2, 3]]])('of %j: mean and variance over the channels', (shape) => {
+    const x = Grid.random(shape, 1);
+    const [scale, shift] = [Grid.random([shape[1]], 2), Grid.random([shape[1]], 3)];
+    const y = compute(x, (v) => ops.layerNorm(v, { scale: scale.value, shift: shift.value }, { epsilon: 0.01 }));
+    expectGrid(y, shape, (n, c, ...at) => {
+      const row = range(shape[1]).map((k) => x.at(n, k, ...at));
+      const mean = total(row) / row.length;
+      const variance = total(row.map((v) => (v - mean) ** 2)) / row.length;
+      return ((row[c] - mean) / Math.sqrt(variance + 0.01)) * scale.at(c) + shift.at(c);
+    });
+    expect(() => ops.layerNorm(input('a', [1, 2, 3]), { scale: scale.value, shift: shift.value })).toThrow(
+      'layer_norm: input [1,2,3] does not fit scale',
+    );
+  });
+});
+
 describe('activations', () => {
   const points = [-7, -3, -1, 0, 1, 2.5, 3, 7];
   const wanted: Record<ops.ActivationName, number[]> = {
@@ -328,6 +369,11 @@ describe('activations', () => {
     sigmoid: points.map((v) => (1 + Math.tanh(v / 2)) / 2),
     tanh: points.map((v) => (Math.exp(2 * v) - 1) / (Math.exp(2 * v) + 1)),
     leaky_relu: [-0.07, -0.03, -0.01, 0, 1, 2.5, 3, 7],
+    // By PyTorch's torch.nn.functional.gelu in double precision.
+    gelu: [
+      -8.958667141456544e-12, -0.00404969409489031, -0.15865525393145702, 0, 0.841344746068543, 2.4844758366855597,
+      2.99595030590511, 6.999999999991041,
+    ],
   };
   it.each(Object.entries(wanted))('%s', (kind, values) => {
     const x = new Grid([points.length], Float64Array.from(points));

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { constant, input } from '../../src/graph/leaves.js';
 import { apply, type Value } from '../../src/graph/value.js';
+import { compileGraph } from '../../src/nn/compile.js';
 import { ACTIVATIONS } from '../../src/ops/activation.js';
 import * as ops from '../../src/ops/index.js';
 import { executorError, noise, noiseConstant } from './support.js';
@@ -145,7 +146,7 @@ describe('the kernels agree with the definitions in double precision', () => {
       rank: fc.integer({ min: 1, max: 4 }),
       drop: fc.integer({ min: 0, max: 3 }),
       ones: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
-      kind: fc.constantFrom('add', 'mul', 'sub', 'div' as const),
+      kind: fc.constantFrom<ops.BinaryName>('add', 'mul', 'sub', 'div', 'max', 'min'),
       activation: fc.constantFrom(...ACTIVATIONS),
       threads: fc.integer({ min: 1, max: 2 }),
     });
@@ -205,12 +206,42 @@ describe('the kernels agree with the definitions in double precision', () => {
             noise('v', c).map((v) => v * v + 0.1),
           ),
         };
-        const outputs: Record<string, Value> = { softmax: ops.softmax(wide), norm: ops.batchNorm(x, norm) };
+        const positive = ops.add(ops.relu(wide), noiseConstant('three', [1]));
+        const outputs: Record<string, Value> = {
+          softmax: ops.softmax(wide),
+          norm: ops.batchNorm(x, norm),
+          layerNorm: ops.layerNorm(x, { scale: norm.weight, shift: norm.bias }),
+          erf: ops.erf(wide),
+          exp: ops.exp(x),
+          log: ops.log(positive),
+          sqrt: ops.sqrt(positive),
+        };
         for (const kind of ACTIVATIONS.slice(1)) outputs[kind] = apply(ops.activationOp, [wide], { kind });
         expect(await executorError({ inputs: { x }, outputs }, { threads })).toBeLessThan(bound);
       }),
       { numRuns: 12 },
     );
+  });
+
+  it('functions at the edges of what they are defined for', async () => {
+    const edges = [0, -0, 1e-45, 1e-40, 1e-38, 3e38, Number.POSITIVE_INFINITY, -1, Number.NaN, 1, 87, -87];
+    const x = input('x', [1, edges.length]);
+    const graph = { inputs: { x }, outputs: { log: ops.log(x), erf: ops.erf(x), exp: ops.exp(x), gelu: ops.gelu(x) } };
+    const net = await compileGraph(graph);
+    const got = net.run({ x: Float32Array.from(edges) });
+    const close = (actual: Float32Array, wanted: readonly number[]) =>
+      wanted.forEach((v, i) => {
+        if (Number.isFinite(v)) expect(Math.abs(actual[i] - v)).toBeLessThan(3e-7 * Math.max(1e-30, Math.abs(v)));
+        else expect(actual[i]).toBe(v);
+      });
+    const finite = edges.map(Math.fround);
+    close(got.log.data, finite.map(Math.log));
+    expect([...got.erf.data].slice(5, 7)).toEqual([1, 1]);
+    expect(got.erf.data[7]).toBeCloseTo(-0.8427007929497149, 6);
+    expect(got.erf.data[2]).toBeCloseTo(0, 30);
+    close(got.exp.data.slice(9), [Math.E, Math.exp(87), Math.exp(-87)]);
+    expect([...got.gelu.data].slice(10)).toEqual([87, -0]);
+    net.close();
   });
 
   it('concatenation and slices, shared, nested and with gaps', async () => {

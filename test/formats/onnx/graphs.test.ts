@@ -84,7 +84,11 @@ const normalisation: fc.Arbitrary<Step> = small(3).map((e) => (x, _, seed) => {
 });
 
 const arithmetic: fc.Arbitrary<Step> = fc
-  .record({ kind: fc.constantFrom<ops.BinaryName>('add', 'mul', 'sub', 'div'), form: small(6), swap: fc.boolean() })
+  .record({
+    kind: fc.constantFrom<ops.BinaryName>('add', 'mul', 'sub', 'div', 'max', 'min'),
+    form: small(6),
+    swap: fc.boolean(),
+  })
   .map(({ kind, form, swap }) => (x, seen, seed) => {
     const [n, c, h, w] = x.shape;
     const shapes = [[n, c, 1, 1], [1, c, 1, 1], [c, 1, 1], [1, 1, h, w], [h, 1], []];
