@@ -3,7 +3,7 @@ import { defineOperator, type Operator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { BinaryOperator, Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
-import { type Shape, sameShape } from '../tensor/tensor.js';
+import { type Shape, sameShape, sizeOf } from '../tensor/tensor.js';
 import { type ActivationName, activate, activationCode, activationGradient, activationOnnx } from './activation.js';
 import { sumTo } from './reduce.js';
 import { broadcastShapes, broadcastStrides, eachOffset } from './shapes.js';
@@ -53,26 +53,27 @@ export const binaryOp: Operator<BinaryAttrs> = defineOperator({
   },
   lower(value, to) {
     const y = to.view(value);
-    const [n, c, h, w] = imageShape(value.shape, value.shape.length);
     const operands = value.inputs.map((v) => to.view(v));
     const codes = [rules[value.attrs.kind].code, activationCode(value.attrs.activation)];
+    const isNumber = (i: number) => sizeOf(value.inputs[i].shape) === 1;
     const dense = (view: View, i: number) =>
-      view.stride === view.channels && sameShape(value.inputs[i].shape, value.shape);
+      isNumber(i) || (view.stride === view.channels && sameShape(value.inputs[i].shape, value.shape));
     if (operands.every(dense) && y.stride === y.channels) {
-      // Without gaps and broadcasting, everything is one long row.
+      // Without gaps and broadcasting, but for that of a number, everything is one long row.
       const row = [0, 0, 0, 1];
       to.emit(Opcode.Binary, [
-        ...operands.flatMap((view) => [view, ...row]),
+        ...operands.flatMap((view, i) => [view, ...(isNumber(i) ? [0, 0, 0, 0] : row)]),
         y,
         ...row,
         1,
         1,
         1,
-        n * c * h * w,
+        sizeOf(value.shape),
         ...codes,
       ]);
       return;
     }
+    const [n, c, h, w] = imageShape(value.shape, value.shape.length);
     const strides = (shape: Shape, view: View) => [view, ...storedStrides(shape, value.shape.length, view)];
     to.emit(Opcode.Binary, [
       ...operands.flatMap((view, i) => strides(value.inputs[i].shape, view)),

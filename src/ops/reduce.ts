@@ -75,7 +75,22 @@ export const broadcastToOp = defineOperator<{ shape: Shape; factor: number }>({
       Activation.None,
     ]);
   },
+  onnx(value, to) {
+    const { shape, factor } = value.attrs;
+    const [x] = value.inputs;
+    // A one leaves a dimension as it is, the batch among them.
+    const missing = shape.length - x.shape.length;
+    const sizes = BigInt64Array.from(shape, (d, i) => BigInt(x.shape[i - missing] === d ? 1 : d));
+    const repeated = to.node('Expand', [to.name(x), to.initializer([shape.length], sizes)]);
+    return factor === 1 ? repeated : to.node('Mul', [repeated, to.initializer([], Float32Array.of(factor))]);
+  },
 });
+
+/** The shape to which an input of another batch is repeated: its own where it was not repeated along the batch. */
+export function repeatedBatch(shape: Shape, from: Shape, to: Shape): Shape {
+  const [first, ...rest] = shape;
+  return from.length === shape.length && first === from[0] ? [to[0], ...rest] : shape;
+}
 
 /** Sums a value, or the product of two, to a shape that broadcasts to theirs, times `factor`. */
 export function sumTo(values: readonly Value[], shape: Shape, factor = 1): Value {

@@ -3,7 +3,7 @@ import { defineOperator } from '../graph/operator.js';
 import { apply, type Value } from '../graph/value.js';
 import { Opcode } from '../kernels/opcodes.js';
 import { GhostkitError } from '../tensor/error.js';
-import { formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
+import { formatShape, type Shape, sameShape, sizeOf } from '../tensor/tensor.js';
 import { rowsAndChannels } from './shapes.js';
 
 /** The same elements in row-major order under another shape. */
@@ -50,10 +50,21 @@ export const reshapeOp = defineOperator<{ shape: Shape }>({
       to.name(value.inputs[0]),
       to.initializer(
         [value.shape.length],
-        BigInt64Array.from(value.shape, (d, i) => (i === 0 && d === value.inputs[0].shape[0] ? 0n : BigInt(d))),
+        BigInt64Array.from(value.shape, (d, i) => (i > 0 ? BigInt(d) : d === value.inputs[0].shape[0] ? 0n : -1n)),
       ),
     ]),
 });
+
+/**
+ * A reshape's result where its input has another batch: what is in front of it grows as that does. Where pixels or channels are others too, only a
+ * batch that stands alone follows.
+ */
+export function reshapedBatch(shape: Shape, from: Shape, to: Shape): Shape {
+  const [first, ...rest] = shape;
+  if (first === from[0]) return [to[0], ...rest];
+  const grown = (first * to[0]) / from[0];
+  return sameShape(from.slice(1), to.slice(1)) && Number.isInteger(grown) ? [grown, ...rest] : shape;
+}
 
 /** Whether the stored order of a shape (channels last for rank 4) is its row-major order. */
 function storedRowMajor(shape: Shape): boolean {

@@ -3,7 +3,7 @@ import type { OnnxAttribute, OnnxBuilder, OnnxData } from '../../graph/onnx-buil
 import type { Quantization } from '../../graph/quantization.js';
 import { type Graph, isOp, type Value, valuesOf } from '../../graph/value.js';
 import { GhostkitError } from '../../tensor/error.js';
-import { batchedValues } from './batch.js';
+import { batchedValues, batchName } from './batch.js';
 import { encodeModel, type OnnxNode, type OnnxTensor, type OnnxValueInfo } from './encode.js';
 
 /** HardSwish needs 14; 17 is what every onnxruntime since 1.12 reads. */
@@ -32,7 +32,7 @@ export function exportOnnx(
   const batched = dynamicBatch ? batchedValues(graph) : undefined;
   const info = ([key, value]: [string, Value]): OnnxValueInfo => ({
     name: key,
-    shape: batched?.has(value) ? ['N', ...value.shape.slice(1)] : value.shape,
+    shape: batched?.has(value) ? [batchName(graph, value), ...value.shape.slice(1)] : value.shape,
   });
   const exporter = new Exporter(graph, weightsIn);
   for (const value of valuesOf(graph)) exporter.add(value);

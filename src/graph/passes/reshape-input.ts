@@ -1,4 +1,5 @@
-import { reshapeOp } from '../../ops/reshape.js';
+import { broadcastToOp, repeatedBatch } from '../../ops/reduce.js';
+import { reshapedBatch, reshapeOp } from '../../ops/reshape.js';
 import { GhostkitError } from '../../tensor/error.js';
 import { formatShape, type Shape } from '../../tensor/tensor.js';
 import { input } from '../leaves.js';
@@ -27,9 +28,10 @@ export function reshapeInput(graph: Graph, name: string, shape: Shape): Graph {
   return { inputs: { ...graph.inputs, [name]: fresh }, outputs: Object.fromEntries(outputs) };
 }
 
-/** A reshape carries its result's shape along, with the batch in front. */
+/** Reshapes and repetitions carry their results' shapes along, with the batch in front. */
 function attrsFor(value: Value, [x]: readonly Value[]): unknown {
-  if (!isOp(value, reshapeOp)) return value.attrs;
-  const [batch, ...rest] = value.attrs.shape;
-  return { shape: batch === value.inputs[0].shape[0] ? [x.shape[0], ...rest] : value.attrs.shape };
+  const from = value.inputs[0]?.shape;
+  if (isOp(value, reshapeOp)) return { shape: reshapedBatch(value.attrs.shape, from, x.shape) };
+  if (!isOp(value, broadcastToOp)) return value.attrs;
+  return { ...value.attrs, shape: repeatedBatch(value.attrs.shape, from, x.shape) };
 }

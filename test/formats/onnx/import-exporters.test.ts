@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { exportOnnx } from '../../../src/formats/onnx/export.js';
 import { deploy } from '../../../src/graph/passes/deploy.js';
 import { countOps } from '../../../src/graph/value.js';
 import type { Shape } from '../../../src/tensor/tensor.js';
 import { ints, onnxFile, scalar, tensor } from '../../support/onnx-files.mjs';
 import { type Attribute, expectImported, image, importFile, positive, random, type Tensor } from './imported.js';
-import { noise } from './run.js';
+import { expectClose, noise, runOnnx } from './run.js';
 
 describe('what exporters write in several nodes', () => {
   const graphOf = (
@@ -16,7 +17,7 @@ describe('what exporters write in several nodes', () => {
       nodes: nodes.map(([op, inputs, output, attributes]) => ({
         op,
         inputs: inputs === '' ? [] : inputs.split(' '),
-        outputs: [output],
+        outputs: output.split(' '),
         attributes,
       })),
       initializers,
@@ -128,6 +129,133 @@ describe('what exporters write in several nodes', () => {
       ),
     );
     expect(countOps(graph)).toEqual({ input: 1, activation: 1 });
+  });
+
+  it('GELU in terms of the error function, whatever is multiplied first', async () => {
+    const numbers = { root: scalar(Math.SQRT2), half: scalar(0.5), one: scalar(1) };
+    for (const last of [
+      [
+        ['Mul', 'x sum', 'product'],
+        ['Mul', 'product half', 'y'],
+      ],
+      [
+        ['Mul', 'x half', 'product'],
+        ['Mul', 'product sum', 'y'],
+      ],
+    ] as const) {
+      const below = [
+        ['Div', 'x root', 'scaled'],
+        ['Erf', 'scaled', 'erf'],
+        ['Add', 'erf one', 'sum'],
+      ] as const;
+      const graph = await expectImported(graphOf(image, [...below, ...last] as never, numbers));
+      expect(countOps(graph)).toEqual({ input: 1, activation: 1 });
+    }
+  });
+
+  it('roots, logarithms and powers of what is positive', async () => {
+    const positive = [['Exp', 'x', 'p'] as const];
+    for (const last of [
+      ['Sqrt', 'p', 'y'],
+      ['Log', 'p', 'y'],
+      ['Reciprocal', 'p', 'y'],
+      ['Pow', 'p exponent', 'y'],
+    ] as const) {
+      await expectImported(graphOf(image, [...positive, last] as never, { exponent: scalar(-1.7) }));
+    }
+  });
+
+  it('weights that their reader standardises', async () => {
+    const file = graphOf(
+      [2, 3, 8, 8],
+      [
+        ['Reshape', 'w flat', 'rows'],
+        [
+          'BatchNormalization',
+          'rows gain zeros zeros ones',
+          'normal new-mean new-variance',
+          { training_mode: 1, epsilon: { float: 1e-6 } },
+        ],
+        ['Reshape', 'normal whole', 'standard'],
+        ['Conv', 'x standard', 'first'],
+        // And as arithmetic.
+        ['ReduceMean', 'v', 'mean', { axes: [1, 2, 3] }],
+        ['Sub', 'v mean', 'centred'],
+        ['Mul', 'centred centred', 'squares'],
+        ['ReduceSum', 'squares axes', 'total'],
+        ['Sqrt', 'total', 'deviation'],
+        ['Max', 'deviation least', 'bounded'],
+        ['Div', 'centred bounded', 'second'],
+        ['Conv', 'first second', 'y'],
+      ],
+      {
+        w: random(1, 4, 3, 3, 3),
+        v: random(2, 5, 4, 1, 2),
+        flat: ints(1, 4, -1),
+        whole: ints(4, 3, 3, 3),
+        axes: ints(1, 2, 3),
+        gain: positive(3, 4),
+        zeros: tensor([4], [0, 0, 0, 0]),
+        ones: tensor([4], [1, 1, 1, 1]),
+        least: scalar(1e-3),
+      },
+    );
+    expect(countOps(await expectImported(file))).toEqual({ input: 1, constant: 2, conv2d: 2 });
+  });
+
+  it("padding that is computed as TensorFlow's is", async () => {
+    const numbers = {
+      two: scalar(2),
+      kernel: scalar(3),
+      none: scalar(0),
+      size: scalar(7),
+      axis: ints(0),
+      before: ints(0, 0),
+    };
+    const graph = await expectImported(
+      graphOf(
+        [1, 2, 7, 7],
+        [
+          ['Div', 'size two', 'half'],
+          ['Ceil', 'half', 'steps'],
+          ['Sub', 'steps one', 'last'],
+          ['Mul', 'last two', 'start'],
+          ['Add', 'start kernel', 'end'],
+          ['Sub', 'end size', 'over'],
+          ['Clip', 'over none', 'total'],
+          ['Div', 'total two', 'part'],
+          ['Cast', 'part', 'top', { to: 7 }],
+          ['Cast', 'total', 'all', { to: 7 }],
+          ['Sub', 'all top', 'bottom'],
+          ['Unsqueeze', 'top axis', 't'],
+          ['Unsqueeze', 'bottom axis', 'b'],
+          ['Concat', 'before t t before b b', 'pads', { axis: 0 }],
+          ['Pad', 'x pads', 'padded'],
+          ['Conv', 'padded w', 'y', { strides: [2, 2] }],
+        ],
+        { ...numbers, one: scalar(1), w: random(1, 3, 2, 3, 3) },
+      ),
+    );
+    expect(countOps(graph)).toEqual({ input: 1, constant: 1, conv2d: 1 });
+  });
+
+  it('a norm over the channels in a graph that is left open for any batch', async () => {
+    const file = graphOf(
+      [2, 12, 8],
+      [
+        ['LayerNormalization', 'x scale shift', 'normal'],
+        ['MatMul', 'normal dense', 'wide'],
+        ['ReduceMean', 'wide', 'y', { axes: [1], keepdims: 0 }],
+      ],
+      { scale: positive(1, 8), shift: random(2, 8), dense: random(3, 8, 5) },
+    );
+    const graph = await expectImported(file);
+    const again = exportOnnx(graph, { dynamicBatch: true });
+    const data = noise([3, 12, 8], 9);
+    const { y } = await runOnnx(again, { x: { shape: [3, 12, 8], data } });
+    const { y: first } = await runOnnx(file, { x: { shape: [2, 12, 8], data: data.slice(0, 192) } });
+    expectClose(y.data.slice(0, 10), first.data);
+    expect(y.shape).toEqual([3, 5]);
   });
 
   it('arithmetic on weights, and weights in other types', async () => {

@@ -42,7 +42,8 @@ export async function runRefilled(
   { shape, data }: { shape: Shape; data: Float32Array },
 ): Promise<Result> {
   const { graph } = decodeModel(bytes);
-  const probabilities = graph.nodes.some(({ opType }) => opType === 'Softmax');
+  const [output] = graph.outputs;
+  const probabilities = graph.nodes.some(({ opType, outputs }) => opType === 'Softmax' && outputs[0] === output.name);
   const channelsLast = graph.inputs[0].shape?.[3] === 3;
   const net = await onnxClassifier('the fixture', bytes, { input: shape, external, probabilities, channelsLast });
   try {

@@ -3,6 +3,7 @@ import { type Shape, sizeOf } from '../../../tensor/tensor.js';
 
 /** The elements of an array with its dimensions in another order: dimension `i` of the result is `order[i]` of the array. */
 export function permuted(data: Float64Array, shape: Shape, order: readonly number[]): Float64Array {
+  if (order.every((axis, i) => axis === i)) return data;
   const strides = rowMajorStrides(shape);
   const target = order.map((axis) => shape[axis]);
   const out = new Float64Array(data.length);
@@ -31,8 +32,19 @@ export function broadcasted(
   f: (a: number, b: number) => number,
 ): Float64Array {
   const out = new Float64Array(sizeOf(shape));
-  eachOffset(shape, [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)], (i, [p, q]) => {
-    out[i] = f(a.data[p], b.data[q]);
+  const [strideA, strideB] = [a, b].map((of) => broadcastStrides(of.shape, shape));
+  const moves = (axis: number) => `${strideA[axis] > 0} ${strideB[axis] > 0}`;
+  // The last dimensions along which both move in the same way are one: most of what is computed are weights by a number for each output.
+  let [outer, inner, alike] = [shape.length, 1, ''];
+  for (; outer > 0; outer--) {
+    if (shape[outer - 1] === 1) continue;
+    alike ||= moves(outer - 1);
+    if (moves(outer - 1) !== alike) break;
+    inner *= shape[outer - 1];
+  }
+  const [stepA, stepB] = (alike || moves(-1)).split(' ').map((moving) => Number(moving === 'true'));
+  eachOffset(shape.slice(0, outer), [strideA.slice(0, outer), strideB.slice(0, outer)], (i, [p, q]) => {
+    for (let k = 0; k < inner; k++) out[i * inner + k] = f(a.data[p + k * stepA], b.data[q + k * stepB]);
   });
   return out;
 }

@@ -4,6 +4,7 @@ import { DataType } from '../schema.js';
 import { isRealType, numbersOf, type TensorProto } from '../tensor.js';
 import { broadcasted, permuted, rowMajorStrides, sliceRange } from './arrays.js';
 import type { Node } from './node.js';
+import { reducedAxes } from './reduce.js';
 import { flattened, reshapeTarget, squeezed, unsqueezed } from './shape-rules.js';
 import { type Kind, Known, type Tensor } from './tensors.js';
 
@@ -11,13 +12,19 @@ import { type Kind, Known, type Tensor } from './tensors.js';
 
 type Fold = (node: Node) => Known;
 
+/** So many results wait for each other before they are computed. Those of weights that are there from an earlier import never are. */
+const DEEPEST = 100;
+
 /** A result of `shape`; `numbers` is called when the first one needs them. */
 function computed(node: Node, shape: Shape, kind: Kind, numbers: () => Float64Array): Known {
   if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0)) node.fail(`its result would be ${formatShape(shape)}`);
   node.spend(sizeOf(shape) + 1);
-  // Whatever it is made of is computed first, so that a long chain needs no deep stack.
-  for (const input of node.inputs) if (input instanceof Known) input.settle();
-  return Known.computed(node.result, shape, kind, numbers);
+  const inputs = node.inputs.filter((input) => input instanceof Known);
+  const depth = 1 + inputs.reduce((most, input) => Math.max(most, input.depth), 0);
+  if (depth <= DEEPEST) return Known.computed(node.result, shape, kind, numbers, depth);
+  // A longer chain would need a deep stack.
+  for (const input of inputs) input.settle();
+  return Known.computed(node.result, shape, kind, numbers, 1);
 }
 
 const operands = (node: Node, count: number) => Array.from({ length: count }, (_, i) => node.known(i, `input ${i}`));
@@ -70,6 +77,32 @@ const reshaping =
     return computed(node, rule(node, x.shape), x.kind, () => x.numbers());
   };
 
+const sum = (values: Float64Array) => values.reduce((a, b) => a + b, 0);
+
+/** Of all elements along some dimensions one is made. */
+function reducing(f: (values: Float64Array) => number): Fold {
+  return (node) => {
+    const x = node.known(0, 'input');
+    const axes = reducedAxes(node, x.shape.length);
+    if (!axes) return x.renamed(node.result);
+    const kept = x.shape.flatMap((_, i) => (axes.includes(i) ? [] : [i]));
+    const keep = node.number('keepdims', 1) !== 0;
+    const shape = keep ? x.shape.map((d, i) => (axes.includes(i) ? 1 : d)) : kept.map((i) => x.shape[i]);
+    const results = sizeOf(shape);
+    node.spend(x.size);
+    return computed(node, shape, x.kind, () => {
+      // What becomes one stands together.
+      const ordered = permuted(
+        x.numbers(),
+        x.shape,
+        [...kept, ...x.shape.keys()].filter((axis, i, all) => all.indexOf(axis) === i),
+      );
+      const each = ordered.length / results;
+      return Float64Array.from({ length: results }, (_, i) => f(ordered.subarray(i * each, (i + 1) * each)));
+    });
+  };
+}
+
 const FOLDS: Readonly<Record<string, Fold>> = {
   Identity: (node) => node.known(0, 'input').renamed(node.result),
   Cast: (node) => {
@@ -88,6 +121,10 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   Equal: truth((a, b) => a === b),
   Greater: truth((a, b) => a > b),
   Less: truth((a, b) => a < b),
+  GreaterOrEqual: truth((a, b) => a >= b),
+  LessOrEqual: truth((a, b) => a <= b),
+  Mod: arithmetic(plain((a, b) => a - b * Math.floor(a / b))),
+  Sum: reduction(plain((a, b) => a + b)),
   And: truth((a, b) => a !== 0 && b !== 0),
   Or: truth((a, b) => a !== 0 || b !== 0),
   Not: elementwise((v) => Number(v === 0), 'integer'),
@@ -95,6 +132,9 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   Abs: elementwise(Math.abs),
   Sqrt: elementwise(Math.sqrt),
   Exp: elementwise(Math.exp),
+  Log: elementwise(Math.log),
+  Relu: elementwise((v) => Math.max(v, 0)),
+  Clip: clip,
   Reciprocal: elementwise((v) => 1 / v),
   Floor: elementwise(Math.floor),
   Ceil: elementwise(Math.ceil),
@@ -114,15 +154,15 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   Expand: expand,
   Where: where,
   Range: range,
-  ReduceProd: (node) => {
-    const x = node.known(0, 'input');
-    const shape = node.number('keepdims', 1) === 0 ? [] : x.shape.map(() => 1);
-    const axes = node.listOrInput('axes', 1) ?? [];
-    if (axes.length === 0 && node.number('noop_with_empty_axes', 0) !== 0) return x.renamed(node.result);
-    if (axes.length > 0 && axes.length !== x.shape.length) node.fail('only a product of everything is supported');
-    return computed(node, shape, x.kind, () => Float64Array.of(x.numbers().reduce((a, b) => a * b, 1)));
-  },
+  ReduceProd: reducing((values) => values.reduce((a, b) => a * b, 1)),
+  ReduceSum: reducing(sum),
+  ReduceMean: reducing((values) => sum(values) / values.length),
+  ReduceMax: reducing((values) => values.reduce((a, b) => Math.max(a, b))),
+  ReduceMin: reducing((values) => values.reduce((a, b) => Math.min(a, b))),
+  ReduceL2: reducing((values) => Math.sqrt(sum(values.map((v) => v * v)))),
+  ReduceSumSquare: reducing((values) => sum(values.map((v) => v * v))),
   DequantizeLinear: dequantize,
+  BatchNormalization: standardize,
 };
 
 /** The order of a Transpose; without one the dimensions are reversed. */
@@ -169,6 +209,39 @@ function shapeOf(node: Node): Known {
   if (node.opType === 'Size') return computed(node, [], 'integer', () => Float64Array.of(sizeOf(shape)));
   const { first, count } = sliceRange(shape.length, node.number('start', 0), node.number('end', shape.length), 1);
   return computed(node, [count], 'integer', () => Float64Array.from(shape.slice(first, first + count)));
+}
+
+function clip(node: Node): Known {
+  const low = node.number('min') ?? node.scalar(1, 'min') ?? Number.NEGATIVE_INFINITY;
+  const high = node.number('max') ?? node.scalar(2, 'max') ?? Number.POSITIVE_INFINITY;
+  const x = node.known(0, 'input');
+  return computed(node, x.shape, x.kind, () => x.numbers().map((v) => Math.min(Math.max(v, low), high)));
+}
+
+/** Weights that are brought to mean 0 and variance 1 by whoever reads the file (Qiao et al., arXiv:1903.10520), or by given statistics. */
+function standardize(node: Node): Known {
+  const [x, scale, bias, mean, variance] = operands(node, 5);
+  const [images, channels] = x.shape;
+  if (x.shape.length < 2 || [scale, bias, mean, variance].some(({ size }) => size !== channels)) {
+    return node.fail(`its statistics are not of the ${channels} channels of ${formatShape(x.shape)}`);
+  }
+  const own = node.number('training_mode', 0) !== 0;
+  const epsilon = node.number('epsilon', 1e-5);
+  const pixels = sizeOf(x.shape.slice(2));
+  return computed(node, x.shape, x.kind, () => {
+    const data = x.numbers().slice();
+    const [by, shift, given, spread] = [scale, bias, mean, variance].map((known) => known.numbers());
+    for (let c = 0; c < channels; c++) {
+      const rows = Array.from({ length: images }, (_, n) =>
+        data.subarray((n * channels + c) * pixels).subarray(0, pixels),
+      );
+      const average = (f: (v: number) => number) => rows.reduce((a, row) => a + sum(row.map(f)), 0) / (images * pixels);
+      const centre = own ? average((v) => v) : given[c];
+      const factor = by[c] / Math.sqrt((own ? average((v) => (v - centre) ** 2) : spread[c]) + epsilon);
+      for (const row of rows) for (let i = 0; i < pixels; i++) row[i] = (row[i] - centre) * factor + shift[c];
+    }
+    return data;
+  });
 }
 
 function filled(node: Node): Known {

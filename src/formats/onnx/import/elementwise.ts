@@ -1,12 +1,13 @@
 import { constant } from '../../../graph/leaves.js';
 import { apply, type Value } from '../../../graph/value.js';
-import { type ActivationName, activationOp, relu, relu6, sigmoid, tanh } from '../../../ops/activation.js';
-import { type BinaryName, binaryOp } from '../../../ops/binary.js';
+import { type ActivationName, activationOp, gelu, relu, relu6, sigmoid, tanh } from '../../../ops/activation.js';
+import { add, div, maximum, minimum, mul, sub } from '../../../ops/binary.js';
+import { erf, exp, log, sqrt } from '../../../ops/math.js';
 import { leakyRelu, prelu } from '../../../ops/prelu.js';
-import { formatShape, sameShape, sizeOf } from '../../../tensor/tensor.js';
-import { permuted } from './arrays.js';
+import { formatShape } from '../../../tensor/tensor.js';
+import { combined } from './broadcast.js';
 import type { Node } from './node.js';
-import { Flow, type Known, reshaped, type Tensor } from './tensors.js';
+import { Flow, Known, reshaped, type Tensor } from './tensors.js';
 
 /** Element-wise functions of one value leave the order of its dimensions as it is. */
 const unary =
@@ -18,8 +19,6 @@ const unary =
 
 const activation = (kind: ActivationName) => unary((x) => apply(activationOp, [x], { kind }));
 
-const binary = (kind: BinaryName) => (a: Value, b: Value) => apply(binaryOp, [a, b], { kind, activation: 'none' });
-const [add, sub, mul] = (['add', 'sub', 'mul'] as const).map(binary);
 const number = (v: number) => constant([], [v]);
 const negative = (x: Value) => mul(x, number(-1));
 
@@ -29,6 +28,55 @@ export const importTanh = unary(tanh);
 export const importHardSwish = activation('hard_swish');
 export const importNeg = unary(negative);
 export const importAbs = unary((x) => add(relu(x), relu(negative(x))));
+
+export const importErf = unary(erf);
+export const importExp = unary(exp);
+export const importLog = unary(log);
+export const importSqrt = unary(sqrt);
+export const importReciprocal = unary((x) => div(number(1), x));
+export const importSwish = unary((x, node) => mul(x, sigmoid(scaledBy(x, node.number('alpha', 1)))));
+export const importSoftplus = unary(softplus);
+export const importMish = unary((x) => mul(x, tanh(softplus(x))));
+export const importSoftsign = unary((x) => div(x, add(number(1), maximum(x, negative(x)))));
+
+const scaledBy = (x: Value, by: number) => (by === 1 ? x : mul(x, number(by)));
+
+/** `log(1 + e^x)`, in which nothing large is raised. */
+function softplus(x: Value): Value {
+  return add(relu(x), log(add(number(1), exp(minimum(x, negative(x))))));
+}
+
+/** `x` above zero and `alpha * (e^(x / width) - 1)` below. */
+const exponential = (x: Value, alpha: number, width = 1) =>
+  add(relu(x), mul(sub(exp(minimum(scaledBy(x, 1 / width), number(0))), number(1)), number(alpha)));
+
+export const importElu = unary((x, node) => exponential(x, node.number('alpha', 1)));
+export const importCelu = unary((x, node) => exponential(x, node.number('alpha', 1), node.number('alpha', 1)));
+export const importSelu = unary((x, node) =>
+  mul(exponential(x, node.number('alpha', 1.6732632)), number(node.number('gamma', 1.050701))),
+);
+
+export const importGelu = unary((x, node) => {
+  if (node.text('approximate', 'none') === 'none') return gelu(x);
+  const cubic = add(x, mul(mul(mul(x, x), x), number(0.044715)));
+  return mul(mul(x, number(0.5)), add(number(1), tanh(mul(cubic, number(Math.sqrt(2 / Math.PI))))));
+});
+
+/** The largest exponent that is multiplied out. */
+const MOST_FACTORS = 8;
+
+/** Powers with a fixed exponent. */
+export const importPow = unary((x, node) => {
+  const exponent = node.scalar(1, 'exponent') as number;
+  const whole = Math.abs(exponent);
+  const power = (): Value => {
+    if (whole === 0.5) return sqrt(x);
+    if (!Number.isInteger(whole)) return exp(mul(log(x), number(whole)));
+    if (whole < 1 || whole > MOST_FACTORS) return node.fail(`the exponent ${exponent} is not supported`);
+    return Array.from({ length: whole }, () => x).reduce((a, b) => mul(a, b));
+  };
+  return exponent < 0 ? div(number(1), power()) : power();
+});
 
 export const importLeakyRelu = unary((x, node) => {
   const alpha = node.number('alpha', 0.01);
@@ -82,10 +130,17 @@ export const importClip = unary((x, node) => {
   return clamp(x, bound(low), bound(high));
 });
 
-/** The larger or smaller of a value and a number. */
+/** The largest or smallest of any number of values. */
 export function importExtreme(node: Node): Tensor {
   const flow = node.inputs.findIndex((input) => input instanceof Flow);
-  if (node.inputs.length !== 2 || flow < 0) return node.fail('only a value and a number can be compared');
+  const other = node.inputs[1 - flow];
+  if (node.inputs.length === 2 && other instanceof Known && other.size === 1) return bounded(node, flow);
+  const kind = node.opType === 'Max' ? 'max' : 'min';
+  return node.inputs.map((_, i) => node.input(i)).reduce((a, b) => combined(node, kind, a, b));
+}
+
+/** The larger or smaller of a value and a number. */
+function bounded(node: Node, flow: number): Tensor {
   const bound = node.scalar(1 - flow, 'bound') as number;
   const { value, axes } = node.flow(flow);
   const none = Number.POSITIVE_INFINITY;
@@ -105,54 +160,4 @@ export function importPRelu(node: Node): Tensor {
   if (slope.size !== 1 && !perChannel) node.fail(`a slope of ${formatShape(slope.shape)} is not supported`);
   const parameter = node.context.leaf(slope.name, [slope.size], () => slope.floats(), true);
   return new Flow(prelu(x, parameter));
-}
-
-const KINDS: Readonly<Record<string, BinaryName>> = { Add: 'add', Sub: 'sub', Mul: 'mul', Div: 'div' };
-
-export function importBinary(node: Node): Tensor {
-  const [a, b] = [node.input(0), node.input(1)];
-  const order = orderOf(a, b);
-  if (order.length > 4) node.fail(`element-wise operators take at most 4 dimensions, got ${order.length}`);
-  const [left, right] = [a, b].map((operand) =>
-    operand instanceof Flow ? along(operand, order) : constantAlong(node, operand, order),
-  );
-  const kind = KINDS[node.opType];
-  return new Flow(binary(kind)(left, right), order);
-}
-
-/** The order of dimensions in which two operands are computed: that of the first one with as many as the result. */
-function orderOf(a: Tensor, b: Tensor): readonly number[] {
-  const rank = Math.max(a.shape.length, b.shape.length);
-  const flows = [a, b].filter((operand): operand is Flow => operand instanceof Flow && operand.axes.length === rank);
-  // An image rather than its gate sets the order: the gate costs nothing to turn.
-  const [first] = flows.sort((p, q) => sizeOf(q.shape) - sizeOf(p.shape));
-  return first ? first.axes : Array.from({ length: rank }, (_, i) => i);
-}
-
-const isPlain = (order: readonly number[]) => order.every((axis, i) => axis === i);
-
-/** A value with its dimensions in that order, ones put in front of them where they are fewer. */
-function along(flow: Flow, order: readonly number[]): Value {
-  const missing = order.length - flow.axes.length;
-  if (missing === 0) return flow.withAxes(order).value;
-  const plain = flow.materialize();
-  if (isPlain(order)) return plain;
-  const whole = reshaped(plain, [...new Array<number>(missing).fill(1), ...plain.shape]);
-  return new Flow(whole).withAxes(order).value;
-}
-
-function constantAlong(node: Node, known: Known, order: readonly number[]): Value {
-  if (isPlain(order) || known.size === 1) {
-    // As many ones in front as it takes cost nothing and are left to broadcasting.
-    return node.leaf(known);
-  }
-  const shape = [...new Array<number>(order.length - known.shape.length).fill(1), ...known.shape];
-  const turned = new Array<number>(order.length);
-  for (const [i, axis] of order.entries()) turned[axis] = shape[i];
-  const inverse = order.map((_, axis) => order.indexOf(axis));
-  const data = () => Float32Array.from(permuted(known.numbers(), shape, inverse));
-  // Arrays are shared by their names: elements along several dimensions stand in another sequence for every order of these.
-  const many = turned.filter((d) => d > 1).length > 1;
-  if (!many && sameShape(turned, known.shape)) return node.leaf(known);
-  return node.derived(known.name, many ? order.join('') : turned.join('x'), turned, data, false);
 }

@@ -19,6 +19,9 @@ const OPSETS = { first: 7, last: 26 };
 /** Elements that may be computed while importing a file without weights. */
 const BASE_BUDGET = 2 ** 20;
 
+/** How often a stored element may be computed with: weights that are standardised by their reader take about ten steps. */
+const FOLDS_OF_WEIGHTS = 16;
+
 export interface ImportOptions {
   /** The value of each input, in the file's names and its order of dimensions unless `axes` says otherwise. */
   readonly inputs: Readonly<Record<string, Flow>>;
@@ -56,13 +59,19 @@ export function importGraph(
     opset,
     batch,
     padded: new Map(),
-    budget: BASE_BUDGET + 4 * stored,
+    budget: BASE_BUDGET + FOLDS_OF_WEIGHTS * stored,
   };
   const tensors = new Map<string, Tensor>(Object.entries(inputs));
   for (const [name, tensor] of graph.initializers) {
     if (!tensors.has(name)) tensors.set(name, Known.stored(name, tensor));
   }
-  for (const proto of inOrder(graph)) importNode(proto, tensors, context);
+  const order = inOrder(graph);
+  const last = lastReaders(order, graph.outputs);
+  for (const proto of order) {
+    importNode(proto, tensors, context);
+    // What weights become on their way is kept no longer than it is needed.
+    for (const name of proto.inputs) if (last.get(name) === proto) tensors.delete(name);
+  }
   const outputs: Record<string, Value> = {};
   for (const { name } of graph.outputs) {
     const tensor = tensors.get(name);
@@ -119,6 +128,17 @@ function resultsOf(node: Node): readonly Tensor[] {
     if (!(error instanceof GhostkitError) || error.message.startsWith(titleOf(proto))) throw error;
     return node.fail(error.message);
   }
+}
+
+/** The node that reads a tensor last, of those that are no output. */
+function lastReaders(
+  order: readonly NodeProto[],
+  outputs: readonly { readonly name: string }[],
+): Map<string, NodeProto> {
+  const last = new Map<string, NodeProto>();
+  for (const proto of order) for (const name of proto.inputs) last.set(name, proto);
+  for (const { name } of outputs) last.delete(name);
+  return last;
 }
 
 /** The nodes that the outputs need, each behind those it reads. */

@@ -2,42 +2,51 @@ import type { Value } from '../../../graph/value.js';
 import { batchNorm } from '../../../ops/batch-norm.js';
 import { add } from '../../../ops/binary.js';
 import { conv2d } from '../../../ops/conv2d.js';
-import { instanceNorm } from '../../../ops/instance-norm.js';
 import { linear } from '../../../ops/linear.js';
 import { formatShape, type Shape, sameShape } from '../../../tensor/tensor.js';
+import { alongChannels } from './dimensions.js';
 import type { Node } from './node.js';
-import { Flow, type Known, type Tensor } from './tensors.js';
+import { Flow, type Known, reshaped, type Tensor } from './tensors.js';
 import { windowPadding } from './windows.js';
 
 // Layers with weights.
 
 export function importConv(node: Node): Tensor {
   const weight = node.known(1, 'weight');
-  if (weight.shape.length !== 4) node.fail(`only 2-D convolutions are supported, its weight is ${shapeOf(weight)}`);
+  const { shape } = weight;
+  // A convolution along one dimension is one of images of one row.
+  const isFlat = shape.length === 3;
+  if (shape.length !== 4 && !isFlat)
+    node.fail(`only 1-D and 2-D convolutions are supported, its weight is ${shapeOf(weight)}`);
   const bias = node.optional(2, 'bias');
-  if (bias && !sameShape(bias.shape, [weight.shape[0]])) node.fail(`its bias is ${shapeOf(bias)}`);
-  const kernel = [weight.shape[2], weight.shape[3]] as const;
+  if (bias && !sameShape(bias.shape, [shape[0]])) node.fail(`its bias is ${shapeOf(bias)}`);
+  const kernel = isFlat ? ([1, shape[2]] as const) : ([shape[2], shape[3]] as const);
   const declared = node.list('kernel_shape');
-  if (declared && !sameShape(declared, kernel)) node.fail(`its weight ${shapeOf(weight)} is not of its kernel_shape`);
-  const stride = node.pair('strides', [1, 1]);
-  const dilation = node.pair('dilations', [1, 1]);
+  if (declared && !sameShape(declared, shape.slice(2)))
+    node.fail(`its weight ${shapeOf(weight)} is not of its kernel_shape`);
+  const [stride, dilation] = ['strides', 'dilations'].map((name) => node.pair(name, [1, 1], isFlat));
   const groups = node.number('group', 1);
   if (!(Number.isInteger(groups) && groups >= 1)) node.fail(`it has ${groups} groups`);
   if (weight.size === 0) node.fail(`its weight ${shapeOf(weight)} is empty`);
-  let x = node.image(0);
+  let x = isFlat ? rowOf(node) : node.image(0);
   // Zeros in front of it are its own.
   const outer = node.context.padded.get(x);
   if (outer && node.text('auto_pad', 'NOTSET') === 'NOTSET') x = outer.x;
   const own = windowPadding(node, x.shape, kernel, stride, dilation);
   const [top, left, bottom, right] = outer && x === outer.x ? outer.padding : [0, 0, 0, 0];
-  return new Flow(
-    conv2d(x, node.leaf(weight, { learnable: true }), bias && node.leaf(bias, { learnable: true }), {
-      stride,
-      padding: [own[0] + top, own[1] + left, own[2] + bottom, own[3] + right],
-      dilation,
-      groups,
-    }),
-  );
+  const padding = [own[0] + top, own[1] + left, own[2] + bottom, own[3] + right] as const;
+  const by = isFlat
+    ? node.context.leaf(weight.name, [shape[0], shape[1], ...kernel], () => weight.floats(), true)
+    : node.leaf(weight, { learnable: true });
+  const y = conv2d(x, by, bias && node.leaf(bias, { learnable: true }), { stride, padding, dilation, groups });
+  return new Flow(isFlat ? reshaped(y, [y.shape[0], y.shape[1], y.shape[3]]) : y);
+}
+
+/** An input `[N,C,L]` as images of one row. */
+function rowOf(node: Node): Value {
+  const x = node.flow(0).materialize();
+  if (x.shape.length !== 3) node.fail(`only [N,C,L] is supported with such a weight, got ${formatShape(x.shape)}`);
+  return reshaped(x, [x.shape[0], x.shape[1], 1, x.shape[2]]);
 }
 
 const shapeOf = ({ shape }: Known) => formatShape(shape);
@@ -56,19 +65,15 @@ export function importBatchNorm(node: Node): Tensor {
 }
 
 /** A list of numbers by channel. A layer of one channel has named parameters too. */
-function channelLeaf(node: Node, i: number, what: string, learnable: boolean): Value {
+export function channelLeaf(node: Node, i: number, what: string, learnable: boolean): Value {
   const known = node.known(i, what);
   return node.context.leaf(known.name, known.shape, () => known.floats(), learnable);
 }
 
-export function importInstanceNorm(node: Node): Tensor {
-  const [scale, shift] = [channelLeaf(node, 1, 'scale', true), channelLeaf(node, 2, 'bias', true)];
-  return new Flow(instanceNorm(node.image(0), { scale, shift }, { epsilon: node.number('epsilon', 1e-5) }));
-}
-
 export function importGemm(node: Node): Tensor {
-  if (node.number('transA', 0) !== 0) node.fail('a transposed input is not supported');
-  const x = node.flow(0).materialize();
+  const given = node.flow(0);
+  const turned = node.number('transA', 0) !== 0 && given.shape.length === 2;
+  const x = (turned ? given.transposed([1, 0]) : given).materialize();
   const weight = node.known(1, 'weight');
   if (x.shape.length !== 2 || weight.shape.length !== 2) node.fail('only a matrix times a matrix is supported');
   const alpha = node.number('alpha', 1);
@@ -115,13 +120,15 @@ export function importMatMul(node: Node): Tensor {
   if (weight.shape.length !== 2) node.fail(`only a weight of two dimensions is supported, got ${shapeOf(weight)}`);
   const inputs = x.shape.at(-1);
   if (inputs !== weight.shape[0]) node.fail(`${formatShape(x.shape)} does not fit ${shapeOf(weight)}`);
-  if (x.shape.length === 2) return new Flow(linear(x.materialize(), denseWeight(node, weight, false)));
-  if (x.shape.length !== 4) node.fail(`${formatShape(x.shape)} times a matrix is not supported`);
-  // The last of four dimensions are the channels: a pointwise convolution of the image in NCHW.
-  const image = x.withAxes([0, 2, 3, 1]).value;
-  const [i, o] = weight.shape;
-  const kernel = node.derived(weight.name, 'pointwise', [o, i, 1, 1], () => transposedFloats(weight), true);
-  return new Flow(conv2d(image, kernel), [0, 2, 3, 1]);
+  return alongChannels([x], x.shape.length - 1, ([value]) => {
+    if (value.shape.length === 2) return linear(value, denseWeight(node, weight, false));
+    // Of images it is a pointwise convolution.
+    const shape = [weight.shape[1], weight.shape[0], 1, 1];
+    return conv2d(
+      value,
+      node.derived(weight.name, 'pointwise', shape, () => transposedFloats(weight), true),
+    );
+  });
 }
 
 function transposedFloats(weight: Known): Float32Array {
@@ -135,30 +142,4 @@ export function importSum(node: Node): Tensor {
   if (node.inputs.length === 0) node.fail('nothing to sum');
   const values = node.inputs.map((_, i) => node.flow(i).materialize());
   return new Flow(values.reduce((a, b) => add(a, b)));
-}
-
-/** A value around which `[top, left, bottom, right]` zeros stand: a depthwise convolution with ones. */
-export function padSpatially(node: Node, x: Value, padding: readonly [number, number, number, number]): Value {
-  const channels = x.shape[1];
-  node.spend(channels);
-  const data = () => new Float32Array(channels).fill(1);
-  const ones = node.derived(node.result, 'ones', [channels, 1, 1, 1], data, false);
-  const value = conv2d(x, ones, undefined, { groups: channels, padding });
-  node.context.padded.set(value, { x, padding });
-  return value;
-}
-
-/** `front` and `back` channels of zeros around those of `x`: a pointwise convolution with parts of the unit matrix. */
-export function padChannels(node: Node, x: Value, front: number, back: number): Value {
-  const inner = x.shape[1];
-  const outer = front + inner + back;
-  node.spend(inner * outer);
-  const unit = () => {
-    const data = new Float32Array(inner * outer);
-    for (let c = 0; c < inner; c++) data[(front + c) * inner + c] = 1;
-    return data;
-  };
-  const image = x.shape.length === 4;
-  const kernel = node.derived(node.result, 'unit', image ? [outer, inner, 1, 1] : [outer, inner], unit, false);
-  return image ? conv2d(x, kernel) : linear(x, kernel);
 }

@@ -117,9 +117,10 @@ export class Node {
     return Array.isArray(value) ? this.whole(value as number[], name) : this.fail(`${name} must be a list`);
   }
 
-  /** A pair of window sizes and the like, from an attribute of two positive integers. */
-  pair(name: string, otherwise: readonly [number, number]): readonly [number, number] {
-    const list = this.list(name) ?? otherwise;
+  /** A pair of window sizes and the like, from an attribute of two positive integers; `flat` from one, for what has a single row. */
+  pair(name: string, otherwise: readonly [number, number], flat = false): readonly [number, number] {
+    const given = this.list(name);
+    const list = given && flat ? [1, ...given] : (given ?? otherwise);
     const fits = list.length === 2 && list.every((v) => v >= 1 && v < 2 ** 20);
     return fits ? [list[0], list[1]] : this.fail(`${name} must be two sizes, got ${formatShape(list.slice(0, 8))}`);
   }

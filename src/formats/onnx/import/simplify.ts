@@ -1,16 +1,20 @@
 import { dataOf } from '../../../graph/leaves.js';
 import { apply, type Graph, isOp, rewrite, type Value } from '../../../graph/value.js';
-import { activationOp } from '../../../ops/activation.js';
+import { activationOp, gelu } from '../../../ops/activation.js';
 import { type BinaryName, binaryOp } from '../../../ops/binary.js';
 import { linear, linearOp } from '../../../ops/linear.js';
+import { functionOp } from '../../../ops/math.js';
 import { sameShape } from '../../../tensor/tensor.js';
 
 /**
- * Puts operators of the graph in place of what exporters spell out: hard-sigmoid and hard-swish in terms of ReLU6, and a bias behind a
- * matrix product.
+ * Puts operators of the graph in place of what exporters spell out: hard-sigmoid and hard-swish in terms of ReLU6, GELU in terms of the
+ * error function, and a bias behind a matrix product.
  */
 export function simplify(graph: Graph): Graph {
-  return rewrite(graph, (value) => hardSwishOf(value) ?? hardSigmoidOf(value) ?? biasOf(value) ?? value);
+  return rewrite(
+    graph,
+    (value) => hardSwishOf(value) ?? hardSigmoidOf(value) ?? geluOf(value) ?? biasOf(value) ?? value,
+  );
 }
 
 const activation = (x: Value, kind: 'hard_sigmoid' | 'hard_swish') => apply(activationOp, [x], { kind });
@@ -63,6 +67,30 @@ function hardSwishOf(value: Value): Value | undefined {
   if (!sixfold(value) || !p || !q) return undefined;
   if (shifted(q) === p) return activation(p, 'hard_swish');
   return shifted(p) === q ? activation(q, 'hard_swish') : undefined;
+}
+
+/** `x * (erf(x / sqrt(2)) + 1) / 2`, whatever is multiplied first. */
+function geluOf(value: Value): Value | undefined {
+  const operands = operandsOf(value, 'mul') ?? [];
+  const halved = operands.flatMap((operand, i) => {
+    const half = withNumber(operand, 'mul', 0.5) ?? withNumber(operand, 'div', 2);
+    return half ? [[half, operands[1 - i]]] : [];
+  });
+  const product = withNumber(value, 'mul', 0.5) ?? withNumber(value, 'div', 2);
+  const whole = product && operandsOf(product, 'mul');
+  for (const [a, b] of whole ? [...halved, whole] : halved) {
+    if (below(b) === a) return gelu(a);
+    if (below(a) === b) return gelu(b);
+  }
+  return undefined;
+}
+
+/** `x` where the value is `erf(x / sqrt(2)) + 1`. */
+function below(value: Value): Value | undefined {
+  const inner = withNumber(value, 'add', 1);
+  if (!inner || !isOp(inner, functionOp) || inner.attrs.kind !== 'erf') return undefined;
+  const [x] = inner.inputs;
+  return withNumber(x, 'div', Math.SQRT2) ?? withNumber(x, 'mul', Math.SQRT1_2);
 }
 
 function biasOf(value: Value): Value | undefined {

@@ -17,16 +17,18 @@ export class Known {
     readonly name: string,
     readonly shape: Shape,
     readonly kind: Kind,
-    private readonly source: TensorProto | (() => Float64Array),
+    private source: TensorProto | (() => Float64Array),
+    /** How many computations stand behind one another until the elements are there. */
+    readonly depth: number,
   ) {}
 
   static stored(name: string, tensor: TensorProto): Known {
     const kind = tensor.dataType === DataType.DOUBLE ? 'double' : isReal(tensor) ? 'float' : 'integer';
-    return new Known(name, tensor.shape, kind, tensor);
+    return new Known(name, tensor.shape, kind, tensor, 0);
   }
 
-  static computed(name: string, shape: Shape, kind: Kind, numbers: () => Float64Array): Known {
-    return new Known(name, shape, kind, numbers);
+  static computed(name: string, shape: Shape, kind: Kind, numbers: () => Float64Array, depth = 0): Known {
+    return new Known(name, shape, kind, numbers, depth);
   }
 
   get size(): number {
@@ -35,8 +37,12 @@ export class Known {
 
   /** The elements, row-major. */
   numbers(): Float64Array {
-    this.cached ??= typeof this.source === 'function' ? this.rounded(this.source()) : numbersOf(this.source);
-    return this.cached;
+    if (this.cached) return this.cached;
+    const cached = typeof this.source === 'function' ? this.rounded(this.source()) : numbersOf(this.source);
+    // What it was made of is not kept.
+    if (typeof this.source === 'function') this.source = () => cached;
+    this.cached = cached;
+    return cached;
   }
 
   /** A copy of the elements as float32. */
@@ -51,7 +57,7 @@ export class Known {
   }
 
   renamed(name: string): Known {
-    return new Known(name, this.shape, this.kind, this.source);
+    return new Known(name, this.shape, this.kind, this.cached ? () => this.numbers() : this.source, this.depth);
   }
 
   /** Every result has the digits of its type: 0.7 times 20 is 14 in float32, and a little less in double. */
@@ -111,23 +117,37 @@ export type Tensor = Known | Flow;
 /** A transposition of any rank, in which dimensions that stay neighbours are one where they would be too many. */
 function transposed(value: Value, order: readonly number[]): Value {
   if (order.length <= 4) return transpose(value, order);
+  const { shape } = value;
+  const target = order.map((axis) => shape[axis]);
+  // Those of one element may be anywhere.
+  const long = order.filter((axis) => shape[axis] !== 1);
+  const places = [...long].sort((a, b) => a - b);
   const runs: number[][] = [];
-  for (const axis of order) {
+  for (const axis of long.map((each) => places.indexOf(each))) {
     const last = runs.at(-1);
     if (last && last[last.length - 1] === axis - 1) last.push(axis);
     else runs.push([axis]);
   }
-  const { shape } = value;
   const stored = [...runs].sort((a, b) => a[0] - b[0]);
-  const sizes = stored.map((run) => sizeOf(run.map((axis) => shape[axis])));
-  const moved = transpose(
-    reshaped(value, sizes),
-    runs.map((run) => stored.indexOf(run)),
-  );
-  return reshaped(
-    moved,
-    order.map((axis) => shape[axis]),
-  );
+  const sizes = stored.map((run) => sizeOf(run.map((axis) => shape[places[axis]])));
+  const wanted = runs.map((run) => stored.indexOf(run));
+  const moved = sizes.length <= 4 ? transpose(reshaped(value, sizes), wanted) : turned(value, sizes, wanted);
+  return reshaped(moved, target);
+}
+
+/** An order of more than four dimensions: one after the other is brought to its place, in front of those that stand there. */
+function turned(value: Value, sizes: readonly number[], order: readonly number[]): Value {
+  const now = sizes.map((_, i) => i);
+  for (const [place, axis] of order.entries()) {
+    const at = now.indexOf(axis);
+    if (at === place) continue;
+    const sizeFrom = (from: number, to?: number) => sizeOf(now.slice(from, to).map((each) => sizes[each]));
+    const blocks = [sizeFrom(0, place), sizeFrom(place, at), sizes[axis], sizeFrom(at + 1)];
+    value = transpose(reshaped(value, blocks), [0, 2, 1, 3]);
+    now.splice(at, 1);
+    now.splice(place, 0, axis);
+  }
+  return value;
 }
 
 /** A reshape of a reshape is one. */

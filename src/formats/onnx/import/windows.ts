@@ -1,8 +1,8 @@
-import { apply, type Value } from '../../../graph/value.js';
-import { globalAveragePool, poolOp } from '../../../ops/pool.js';
+import { apply } from '../../../graph/value.js';
+import { poolOp } from '../../../ops/pool.js';
 import { type Shape, sameShape } from '../../../tensor/tensor.js';
 import type { Node, Padding } from './node.js';
-import { asImage, Flow, reshaped, type Tensor } from './tensors.js';
+import { Flow, type Tensor } from './tensors.js';
 
 type Pair = readonly [number, number];
 
@@ -29,7 +29,9 @@ export function windowPadding(
     return [top, left, bottom, right];
   }
   if (auto !== 'NOTSET') node.fail(`auto_pad ${auto} is not supported`);
-  const pads = node.list('pads') ?? [0, 0, 0, 0];
+  const given = node.list('pads') ?? [0, 0, 0, 0];
+  // Of one dimension there are two, and none for rows.
+  const pads = given.length === 2 ? [0, given[0], 0, given[1]] : given;
   if (pads.length !== 4 || !pads.every((p) => p >= 0 && p <= MOST_PADDING)) {
     node.fail('its pads must be four numbers that are not negative');
   }
@@ -66,44 +68,4 @@ function roundedUp([, , height, width]: Shape, kernel: Pair, stride: Pair, paddi
     const start = padded - kernel[d] - rest + stride[d];
     return rest > 0 && start < size + before ? stride[d] - rest : 0;
   });
-}
-
-export function importGlobalPool(node: Node): Tensor {
-  const x = node.image(0);
-  return new Flow(node.opType === 'GlobalMaxPool' ? poolAll(x, 'max') : globalAveragePool(x));
-}
-
-/** One window over whole dimensions of an image. */
-function poolAll(x: Value, kind: 'max' | 'average', rows = true, columns = true): Value {
-  const kernel: Pair = [rows ? x.shape[2] : 1, columns ? x.shape[3] : 1];
-  return apply(poolOp, [x], { kind, kernel, stride: kernel, padding: [0, 0, 0, 0], countIncludePad: true });
-}
-
-/** Means and maxima over the rows, the columns or both of an image, in any order of its dimensions. */
-export function importReduce(node: Node): Tensor {
-  let x = node.flow(0);
-  const rank = x.shape.length;
-  const listed = node.listOrInput('axes', 1) ?? [];
-  if (listed.length === 0 && node.number('noop_with_empty_axes', 0) !== 0) return x;
-  const axes = (listed.length > 0 ? listed : x.shape.map((_, i) => i)).map((axis) => node.axis(axis, rank));
-  const keep = node.number('keepdims', 1) !== 0;
-  const kind = node.opType === 'ReduceMax' ? 'max' : 'average';
-  const kept = x.shape.map((d, i) => (axes.includes(i) ? 1 : d));
-  const shape = keep ? kept : kept.filter((_, i) => !axes.includes(i));
-  // Dimensions of one element are reduced already.
-  const real = axes.filter((axis) => x.shape[axis] !== 1);
-  if (rank === 3 && real.every((axis) => axis === 2)) {
-    const image = reshaped(x.materialize(), [...x.shape, 1]);
-    return new Flow(reshaped(real.length > 0 ? poolAll(image, kind, true, false) : image, shape));
-  }
-  if (rank !== 4) node.fail('only the pixels of images can be reduced');
-  x = asImage(x, real);
-  const reduced = real.map((axis) => x.axes[axis]);
-  if (reduced.some((axis) => axis < 2)) node.fail('only the pixels of images can be reduced, not images or channels');
-  const rows = reduced.includes(2);
-  const columns = reduced.includes(3);
-  const value =
-    rows && columns && kind === 'average' ? globalAveragePool(x.value) : poolAll(x.value, kind, rows, columns);
-  const result = new Flow(rows || columns ? value : x.value, x.axes);
-  return keep ? result : new Flow(reshaped(result.materialize(), shape));
 }
