@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
-import { readBytes } from '../data/files.js';
 import { preprocessingIn } from '../data/preprocessing.js';
 import { IMAGENET } from '../data/transform.js';
+import { readBytes } from '../formats/files.js';
 import { labelsIn } from '../formats/metadata.js';
 import { decodeModel, type ModelProto } from '../formats/onnx/decode.js';
 import { exportOnnx } from '../formats/onnx/export.js';
@@ -59,7 +59,7 @@ export async function onnxFileClassifier(
 ): Promise<ClassifierFile> {
   if (asked.name !== undefined) throw new GhostkitError(`${path}: ${ONNX_NAMED}`);
   // Only what the file says of itself is read here; its weights are onnxruntime's affair.
-  const bytes = await readBytes(path);
+  const bytes = await readBytes(path, 'models');
   const file = withPath(path, () => decodeModel(bytes));
   const { channels, size, batch, channelsLast } = pictureInput(file.graph);
   const [height, width] = size ?? [asked.size ?? IMAGENET.size, asked.size ?? IMAGENET.size];

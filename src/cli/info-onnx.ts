@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { readBytes } from '../data/files.js';
+import { readBytes } from '../formats/files.js';
 import { METADATA } from '../formats/metadata.js';
 import { decodeModel, type ModelProto, type ValueInfoProto } from '../formats/onnx/decode.js';
 import { printable } from '../formats/text.js';
@@ -43,7 +43,7 @@ const shapeOf = ({ name, shape }: ValueInfoProto) =>
 
 /** Tells what an ONNX file holds, and whether ghostkit can run it. */
 export async function infoOnnx(io: Io, path: string, json = false): Promise<void> {
-  const content = await readBytes(path);
+  const content = await readBytes(path, 'models');
   const file = withPath(path, () => decodeModel(content));
   const { size: bytes } = await stat(path);
   const { graph, producer, opset, metadata } = file;

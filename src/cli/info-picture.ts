@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { readPart, withRegular } from '../formats/files.js';
 import { printable } from '../formats/text.js';
 import { pictureInfo } from '../headswap/picture-file.js';
 import { COMPOSITE_SOURCE_TYPE } from '../headswap/provenance.js';
@@ -8,18 +8,14 @@ import { formatBytes, formatPairs, type Io, printJson, styleFor } from './output
 const BEGINNINGS = ['\x89PNG\r\n\x1a\n', '\xff\xd8\xff', 'GIF8', 'II*\0', 'MM\0*'];
 
 /** Whether a file is a picture, by its first bytes. What cannot be read is none. */
-export async function isPictureFile(path: string): Promise<boolean> {
-  const file = await open(path).catch(() => undefined);
-  if (!file) return false;
+export function isPictureFile(path: string): boolean {
+  let text: string;
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(12), 0, 12, 0);
-    const text = buffer.toString('latin1', 0, bytesRead);
-    return BEGINNINGS.some((start) => text.startsWith(start)) || /^RIFF.{4}WEBP|^.{4}ftypavi[fs]/s.test(text);
+    text = withRegular(path, ({ descriptor }) => Buffer.from(readPart(descriptor, 0, 12)).toString('latin1'));
   } catch {
     return false;
-  } finally {
-    await file.close();
   }
+  return BEGINNINGS.some((start) => text.startsWith(start)) || /^RIFF.{4}WEBP|^.{4}ftypavi[fs]/s.test(text);
 }
 
 const SOURCE_TYPES: Record<string, string> = {

@@ -135,7 +135,7 @@ export const infoCommand: CommandFactory = (io) =>
     .argument('<file-or-model>', 'a checkpoint, an ONNX file, a compiled model, the name of a network, or a picture')
     .addOption(preferOption())
     .action(async (target: string, options: InfoOptions) => {
-      if (await isPictureFile(target)) return infoPicture(io, target, options.json);
+      if (isPictureFile(target)) return infoPicture(io, target, options.json);
       if (existsSync(target)) return infoFile(io, target, options);
       // What cannot be a name was meant as a file: reading it says that there is none.
       if (!isModelName(target) && /[/\\]|\.\w+$/.test(target)) return infoFile(io, target, options);

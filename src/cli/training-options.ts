@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { readBytes } from '../data/files.js';
+import { readBytes } from '../formats/files.js';
 import { printable } from '../formats/text.js';
 import { withPath } from '../formats/with-path.js';
 import { readTrainingCheckpoint } from '../train/checkpoint.js';
@@ -90,7 +90,7 @@ export async function settingsOfOptions(data: string | undefined, options: Train
 }
 
 async function configFile(path: string): Promise<Json> {
-  const text = new TextDecoder().decode(await readBytes(path));
+  const text = new TextDecoder().decode(await readBytes(path, 'texts'));
   return withPath(path, () => parseConfig(text));
 }
 

@@ -1,10 +1,7 @@
-import { statSync } from 'node:fs';
-import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { Records } from './dataset.js';
-import { readPartOf } from './files.js';
 import type { ReadText, RecordSplits } from './layouts.js';
-import { type Entry, inOrder, type Listing } from './listing.js';
+import { type Entry, inOrder, type Listing, withEntry } from './listing.js';
 
 /** A label and a picture of 32 x 32 pixels, plane by plane. */
 const RECORD = 1 + 3 * 32 * 32;
@@ -13,6 +10,27 @@ const CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog',
 
 const TRAIN = /^data_batch_\d+\.bin$/;
 const TEST = /^test_batch\.bin$/;
+
+/** Records whose labels are read at a time. */
+const AT_A_TIME = 1024;
+
+/** The labels in a batch. */
+function labelsIn(entry: Entry, classes: number): Uint8Array {
+  return withEntry(entry, 'batches', (size, read) => {
+    if (size === 0 || size % RECORD !== 0) {
+      throw new GhostkitError(`${size} bytes are no whole number of CIFAR-10's pictures`);
+    }
+    const labels = new Uint8Array(size / RECORD);
+    for (let first = 0; first < labels.length; first += AT_A_TIME) {
+      const count = Math.min(AT_A_TIME, labels.length - first);
+      const bytes = read(first * RECORD, count * RECORD);
+      for (let i = 0; i < count; i++) labels[first + i] = bytes[i * RECORD];
+    }
+    const wrong = labels.findIndex((label) => label >= classes);
+    if (wrong >= 0) throw new GhostkitError(`picture ${wrong} has class ${labels[wrong]} of ${classes}`);
+    return labels;
+  });
+}
 
 /** Whether this is CIFAR-10's binary version. */
 export function isCifar({ entries }: Listing): boolean {
@@ -26,19 +44,11 @@ function records(entries: readonly Entry[], classes: readonly string[]): Records
   const offset: number[] = [];
   const files = inOrder(new Set(entries.map((entry) => entry.file)));
   for (const entry of entries) {
-    const size = entry.size < 0 ? statSync(entry.file).size : entry.size;
-    if (size === 0 || size % RECORD !== 0) {
-      throw new GhostkitError(`${printable(entry.path)}: ${size} bytes are no whole number of CIFAR-10's pictures`);
-    }
-    const bytes = readPartOf(entry.file, entry.offset, size);
-    for (let i = 0; i < size / RECORD; i++) {
-      const label = bytes[i * RECORD];
-      if (label >= classes.length) {
-        throw new GhostkitError(`${printable(entry.path)}: picture ${i} has class ${label} of ${classes.length}`);
-      }
+    const number = files.indexOf(entry.file);
+    for (const [i, label] of labelsIn(entry, classes.length).entries()) {
       labels.push(label);
       names.push(`${entry.path}#${i}`);
-      file.push(files.indexOf(entry.file));
+      file.push(number);
       offset.push(entry.offset + i * RECORD + 1);
     }
   }

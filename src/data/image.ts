@@ -1,7 +1,7 @@
 import type { Sharp } from 'sharp';
+import { readBytes } from '../formats/files.js';
 import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
-import { readBytes } from './files.js';
 import type { RgbImage } from './resample.js';
 
 /** More than any camera takes. A small file can claim any size, so a picture beyond this is refused unread. */
@@ -53,7 +53,7 @@ function shrinking(width: number, height: number, shortSide: number | undefined)
  */
 export async function loadImage(source: string | Uint8Array, options: LoadOptions = {}): Promise<RgbImage> {
   const name = printable(typeof source === 'string' ? source : (options.name ?? 'the picture'), 500);
-  const bytes = typeof source === 'string' ? await readBytes(source) : source;
+  const bytes = typeof source === 'string' ? await readBytes(source, 'pictures') : source;
   // Loaded at the first picture: whoever only uses the networks needs no decoder.
   const { default: sharp } = await import('sharp');
   let width: number;

@@ -1,6 +1,8 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { join, sep } from 'node:path';
+import { checkSize, type FileKind, readPart, withRegular } from '../formats/files.js';
 import { messageOf, printable } from '../formats/text.js';
+import { withPath } from '../formats/with-path.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { Records } from './dataset.js';
 import { IMAGE_EXTENSIONS } from './image.js';
@@ -47,6 +49,27 @@ export function inOrder(names: Iterable<string>): string[] {
 /** Entries in the order of their paths: a folder and the archive of it give the same. */
 export function byPath(entries: Iterable<Entry>): Entry[] {
   return [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+}
+
+/** Reads an entry, which has `size` bytes. What is thrown begins with its path. */
+export function withEntry<T>(
+  { path, file, offset, size: part }: Entry,
+  kind: FileKind,
+  use: (size: number, read: (at: number, length: number) => Uint8Array) => T,
+): T {
+  return withRegular(file, ({ descriptor, size: whole }) => {
+    const size = part < 0 ? whole : part;
+    const read = (at: number, length: number) => {
+      const bytes = readPart(descriptor, offset + at, length);
+      if (bytes.length < length) throw new GhostkitError('it became shorter while it was read');
+      return bytes;
+    };
+    const make = () => {
+      checkSize(size, kind);
+      return use(size, read);
+    };
+    return part < 0 ? make() : withPath(path, make);
+  });
 }
 
 /** Everything in a folder and its folders. Links are followed only to what lies in the same folder. */

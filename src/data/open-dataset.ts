@@ -1,11 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { messageOf, printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { cifarSplits, isCifar } from './cifar.js';
 import type { Dataset } from './dataset.js';
-import { readPartOf } from './files.js';
 import { folderSplits, isTinyImagenet, type RecordSplits, tinyImagenetSplits, unwrapped } from './layouts.js';
-import { type Entry, type Listing, listFolder } from './listing.js';
+import { type Entry, type Listing, listFolder, withEntry } from './listing.js';
 import { RecordDataset } from './record-dataset.js';
 import { listTar } from './tar.js';
 
@@ -18,10 +17,8 @@ export interface DataSplits {
   readonly skippedLinks: readonly string[];
 }
 
-function readText({ file, offset, size }: Entry): string {
-  const bytes = size < 0 ? readFileSync(file) : readPartOf(file, offset, size);
-  return new TextDecoder().decode(bytes);
-}
+const readText = (entry: Entry): string =>
+  withEntry(entry, 'texts', (size, read) => new TextDecoder().decode(read(0, size)));
 
 function divide(listing: Listing): RecordSplits {
   const inner = unwrapped(listing);

@@ -1,8 +1,9 @@
-import { closeSync, openSync } from 'node:fs';
-import { messageOf, printable } from '../formats/text.js';
+import { closeSync } from 'node:fs';
+import { checkSize, openRegular, readBytes, readPart } from '../formats/files.js';
+import { printable } from '../formats/text.js';
+import { withPath } from '../formats/with-path.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { Dataset, Records } from './dataset.js';
-import { readBytes, readPart } from './files.js';
 import { loadImage } from './image.js';
 import type { RgbImage } from './resample.js';
 
@@ -53,7 +54,7 @@ export class RecordDataset implements Dataset {
   /** The bytes of picture `i` as they are stored. */
   async bytes(i: number): Promise<Uint8Array> {
     const { parts, files } = this.records;
-    return parts ? this.read(parts.file[i], parts.offset[i], parts.size[i]) : readBytes(files[i]);
+    return parts ? this.read(parts.file[i], parts.offset[i], parts.size[i]) : readBytes(files[i], 'pictures');
   }
 
   /** Closes the files that hold several pictures. They are opened again when needed. */
@@ -64,14 +65,12 @@ export class RecordDataset implements Dataset {
 
   private read(file: number, offset: number, size: number): Uint8Array {
     const path = this.records.files[file];
-    let bytes: Uint8Array;
-    try {
-      const descriptor = this.open.get(file) ?? openSync(path, 'r');
+    const bytes = withPath(path, () => {
+      checkSize(size, 'pictures');
+      const descriptor = this.open.get(file) ?? openRegular(path).descriptor;
       this.open.set(file, descriptor);
-      bytes = readPart(descriptor, offset, size);
-    } catch (error) {
-      throw new GhostkitError(`${printable(path, 500)}: ${messageOf(error)}`, { cause: error });
-    }
+      return readPart(descriptor, offset, size);
+    });
     if (bytes.length < size)
       throw new GhostkitError(`${printable(path, 500)}: the file ends before byte ${offset + size}`);
     return bytes;

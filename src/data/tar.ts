@@ -1,9 +1,10 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Header as TarHeader } from 'tar/header';
 import type { Pax as TarPax } from 'tar/pax';
-import { messageOf, printable } from '../formats/text.js';
+import { openRegular, readPart } from '../formats/files.js';
+import { printable } from '../formats/text.js';
+import { withPath } from '../formats/with-path.js';
 import { GhostkitError } from '../tensor/error.js';
-import { readPart } from './files.js';
 import { byPath, type Entry, isIgnored, type Listing } from './listing.js';
 
 const BLOCK = 512;
@@ -47,16 +48,10 @@ export async function listTar(path: string): Promise<Listing> {
   const { Pax } = await import('tar/pax');
   const name = printable(path, 500);
   const fail = (what: string) => new GhostkitError(`${name}: ${what}`);
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, 'r');
-  } catch (error) {
-    throw new GhostkitError(`${name}: ${messageOf(error)}`, { cause: error });
-  }
+  const { descriptor, size: total } = withPath(path, () => openRegular(path));
   const entries: Entry[] = [];
   const folders = new Set<string>();
   try {
-    const { size: total } = fstatSync(descriptor);
     const read = (at: number, length: number): Buffer => {
       const bytes = readPart(descriptor, at, length);
       if (bytes.length < length) throw fail('the tar file is cut off');

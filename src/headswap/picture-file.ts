@@ -1,8 +1,8 @@
 import { extname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { readBytes } from '../data/files.js';
 import type { RgbImage } from '../data/resample.js';
 import { writeFileAtomic } from '../formats/atomic.js';
+import { readBytes } from '../formats/files.js';
 import { messageOf, printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Provenance, readProvenance, xmpPacket } from './provenance.js';
@@ -85,6 +85,9 @@ export async function writePicture(path: string, image: RgbImage, provenance?: P
   await writeFileAtomic(path, await encodePicture(image, pictureFormat(path), provenance));
 }
 
+/** What is read of a picture's XMP, in bytes; what says how it was made is short and near the beginning. */
+const MAX_XMP = 1 << 20;
+
 export interface PictureInfo {
   readonly format: string;
   readonly width: number;
@@ -101,11 +104,11 @@ export interface PictureInfo {
  * @throws GhostkitError when it cannot be read or is no picture.
  */
 export async function pictureInfo(path: string): Promise<PictureInfo> {
-  const bytes = await readBytes(path);
+  const bytes = await readBytes(path, 'pictures');
   const { default: sharp } = await import('sharp');
   try {
     const { format, autoOrient, channels, space, xmp } = await sharp(bytes, { limitInputPixels: false }).metadata();
-    const provenance = xmp && readProvenance(new TextDecoder().decode(xmp));
+    const provenance = xmp && readProvenance(new TextDecoder().decode(xmp.subarray(0, MAX_XMP)));
     const { width, height } = autoOrient;
     return { format, width, height, channels, space, bytes: bytes.length, ...(provenance && { provenance }) };
   } catch (error) {

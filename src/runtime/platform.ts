@@ -1,3 +1,4 @@
+import { checkRegular, fileReason } from '../formats/file-reason.js';
 import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 
@@ -61,17 +62,20 @@ export async function openFile(source: string | URL): Promise<OpenFile | undefin
   const fs = await node<typeof import('node:fs')>('fs');
   let descriptor: number;
   try {
-    descriptor = fs.openSync(scheme ? new URL(source) : source, 'r');
+    // Opening a pipe would wait for somebody who writes to it, but for this flag, which Windows has not.
+    const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
+    descriptor = fs.openSync(scheme ? new URL(source) : source, flags);
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : messageOf(error);
-    throw new GhostkitError(reason);
+    throw new GhostkitError(fileReason(error));
   }
-  const stat = fs.fstatSync(descriptor);
-  if (!stat.isFile()) {
+  const stats = fs.fstatSync(descriptor);
+  try {
+    checkRegular(stats);
+  } catch (error) {
     fs.closeSync(descriptor);
-    throw new GhostkitError('this is no file');
+    throw error;
   }
-  const { size } = stat;
+  const { size } = stats;
   const readInto = (into: Uint8Array, from: number) => {
     let done = 0;
     while (done < into.length) {

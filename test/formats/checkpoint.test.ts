@@ -8,6 +8,7 @@ import { readCheckpoint } from '../../src/formats/checkpoint-file.js';
 import { writeSafetensors } from '../../src/formats/safetensors.js';
 import { float32, type Shape, type Tensor } from '../../src/tensor/tensor.js';
 import { floats, Pickle, tensorOf, zipCheckpoint } from '../support/checkpoint-files.mjs';
+import { makePipe, noPipes } from '../support/special-files.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'ghostkit-checkpoint-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -101,6 +102,10 @@ describe('what is not a checkpoint', () => {
     const missing = join(folder, 'none.pth');
     await expect(readCheckpoint(missing)).rejects.toThrow(`${missing}: there is no such file`);
     await expect(readCheckpoint(folder)).rejects.toThrow(`${folder}: it is a folder`);
+    if (!noPipes) {
+      const pipe = makePipe(join(folder, 'pipe.pth'));
+      await expect(readCheckpoint(pipe)).rejects.toThrow(`${pipe}: it is a pipe, not a regular file`);
+    }
     const noise = join(folder, 'noise.pth');
     writeFileSync(noise, 'noise');
     await expect(readCheckpoint(noise)).rejects.toThrow(`${noise}: the file is neither`);

@@ -24,8 +24,8 @@ beforeAll(() => {
   bytes = compileToBytes(model, { input, threads: 2 }, { title: 'small' });
 });
 
-it('says of a folder that it is none', async () => {
-  await expect(loadCompiled('test')).rejects.toThrow(/^test: this is no file$/);
+it('says of a folder that it is one', async () => {
+  await expect(loadCompiled('test')).rejects.toThrow(/^test: it is a folder$/);
 });
 
 async function outcome(file: Uint8Array): Promise<string> {

@@ -8,6 +8,7 @@ import { input } from '../../src/graph/leaves.js';
 import { compileGraphToBytes } from '../../src/nn/compile.js';
 import * as ops from '../../src/ops/index.js';
 import { loadCompiled } from '../../src/runtime/compiled-file.js';
+import { makePipe, noPipes } from '../support/special-files.js';
 
 const x = input('x', [1, 4]);
 const bytes = compileGraphToBytes({ inputs: { x }, outputs: { y: ops.relu(x) } });
@@ -56,6 +57,12 @@ describe('a compiled model', () => {
     } finally {
       process.chdir(before);
     }
+  });
+
+  it.skipIf(noPipes)('is no pipe, and not waited for in one', async () => {
+    const path = makePipe(join(folder, 'pipe'));
+    await expect(inputsOf(path)).rejects.toThrow(`${path}: it is a pipe, not a regular file`);
+    await expect(inputsOf('/dev/zero')).rejects.toThrow('/dev/zero: it is a device, not a regular file');
   });
 
   it('is missed in one line', async () => {

@@ -1,8 +1,9 @@
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { closeSync, realpathSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { GhostkitError } from '../../tensor/error.js';
-import { messageOf, printable } from '../text.js';
+import { fileReason } from '../file-reason.js';
+import { openRegular, readPart, readRegular } from '../files.js';
+import { printable } from '../text.js';
 import { decodeModel, type ModelProto } from './decode.js';
 import { type ExternalFile, externalLocations, type OpenExternal, withExternalData } from './external.js';
 
@@ -12,13 +13,7 @@ import { type ExternalFile, externalLocations, type OpenExternal, withExternalDa
  * @throws GhostkitError, without the path, when it is damaged or cannot be read.
  */
 export async function readModelFile(path: string): Promise<ModelProto> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw new GhostkitError(reasonOf(error), { cause: error });
-  }
-  return withExternalData(decodeModel(bytes), inFolder(dirname(path)));
+  return withExternalData(decodeModel(await readRegular(path, 'models')), inFolder(dirname(path)));
 }
 
 /** The files of external data that an ONNX file at `path` names, by their locations: for a runtime that cannot read them itself. */
@@ -40,41 +35,26 @@ export async function externalFiles(path: string, model: ModelProto): Promise<Re
   return files;
 }
 
-function reasonOf(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ENOTDIR' ? 'there is no such file' : messageOf(error);
-}
-
 function inFolder(folder: string): OpenExternal {
   return (location) => {
-    let descriptor: number;
+    let root: string;
+    let path: string;
     try {
-      const root = realpathSync(folder);
-      const path = realpathSync(join(root, location));
-      // The decoder lets no location leave the folder, but a link may.
-      if (!path.startsWith(root.endsWith(sep) ? root : root + sep)) {
-        throw new GhostkitError("it is not inside the model's folder");
-      }
-      descriptor = openSync(path, 'r');
+      root = realpathSync(folder);
+      path = realpathSync(join(root, location));
     } catch (error) {
-      if (error instanceof GhostkitError) throw error;
-      throw new GhostkitError(reasonOf(error), { cause: error });
+      throw new GhostkitError(fileReason(error), { cause: error });
     }
-    const stats = fstatSync(descriptor);
-    if (!stats.isFile()) {
-      closeSync(descriptor);
-      throw new GhostkitError('it is no file');
+    // The decoder lets no location leave the folder, but a link may.
+    if (!path.startsWith(root.endsWith(sep) ? root : root + sep)) {
+      throw new GhostkitError("it is not inside the model's folder");
     }
+    const { descriptor, size } = openRegular(path);
     const read = (offset: number, length: number) => {
-      const bytes = new Uint8Array(length);
-      let done = 0;
-      while (done < length) {
-        const count = readSync(descriptor, bytes, done, length - done, offset + done);
-        if (count === 0) throw new GhostkitError('it became shorter while it was read');
-        done += count;
-      }
+      const bytes = readPart(descriptor, offset, length);
+      if (bytes.length < length) throw new GhostkitError('it became shorter while it was read');
       return bytes;
     };
-    return { size: stats.size, read, close: () => closeSync(descriptor) };
+    return { size, read, close: () => closeSync(descriptor) };
   };
 }
