@@ -1,7 +1,7 @@
-import { join } from 'node:path';
-import { glob } from 'tinyglobby';
-import { IMAGE_EXTENSIONS, loadImage } from '../data/image.js';
+import { loadImage } from '../data/image.js';
+import { isPicture, listFolder } from '../data/listing.js';
 import { type Preprocessing, toTensor } from '../data/transform.js';
+import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 import type { Io } from './output.js';
@@ -22,16 +22,15 @@ export async function readCalibration(
   preprocessing: Preprocessing,
   count = CALIBRATION_PICTURES,
 ): Promise<FloatTensor[]> {
-  const pattern = `**/*.{${IMAGE_EXTENSIONS.join(',')}}`;
-  const found = await glob(pattern, { cwd: folder, caseSensitiveMatch: false });
-  const paths = found.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
-  const step = Math.max(1, paths.length / count);
-  const chosen = Array.from({ length: Math.min(count, paths.length) }, (_, i) => paths[Math.floor(i * step)]);
+  const found = listFolder(folder, { outside: true }).entries.filter(({ path }) => isPicture(path));
+  const pictures = found.sort((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
+  const step = Math.max(1, pictures.length / count);
+  const chosen = Array.from({ length: Math.min(count, pictures.length) }, (_, i) => pictures[Math.floor(i * step)]);
   const bar = progress(io.err, 'calibration pictures', chosen.length);
   const tensors: FloatTensor[] = [];
-  for (const [i, path] of chosen.entries()) {
+  for (const [i, { file }] of chosen.entries()) {
     try {
-      tensors.push(toTensor(await loadImage(join(folder, path)), preprocessing));
+      tensors.push(toTensor(await loadImage(file), preprocessing));
     } catch (error) {
       if (!(error instanceof GhostkitError)) throw error;
       bar.clear();
@@ -40,6 +39,7 @@ export async function readCalibration(
     bar.update(i + 1);
   }
   bar.clear();
-  if (tensors.length === 0) throw new GhostkitError(`${folder}: there is no picture for calibration that can be read`);
+  if (tensors.length === 0)
+    throw new GhostkitError(`${printable(folder, 500)}: there is no picture for calibration that can be read`);
   return tensors;
 }

@@ -1,5 +1,6 @@
-import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join, sep } from 'node:path';
+import { fileReason } from '../formats/file-reason.js';
 import { checkSize, type FileKind, readPart, withRegular } from '../formats/files.js';
 import { messageOf, printable } from '../formats/text.js';
 import { withPath } from '../formats/with-path.js';
@@ -51,6 +52,18 @@ export function byPath(entries: Iterable<Entry>): Entry[] {
   return [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
 
+/** Folders that a file may lie in, one in the other. Data sets have a few, and what looks through them does so for each. */
+const MAX_DEPTH = 64;
+
+/** Throws a {@link GhostkitError} when a path in a data set is deeper than any is. */
+export function checkDepth(path: string): void {
+  let folders = 0;
+  for (let i = path.indexOf('/'); i >= 0; i = path.indexOf('/', i + 1)) {
+    if (++folders > MAX_DEPTH)
+      throw new GhostkitError(`there are more than ${MAX_DEPTH} folders in ${printable(path)}`);
+  }
+}
+
 /** Reads an entry, which has `size` bytes. What is thrown begins with its path. */
 export function withEntry<T>(
   { path, file, offset, size: part }: Entry,
@@ -72,29 +85,63 @@ export function withEntry<T>(
   });
 }
 
-/** Everything in a folder and its folders. Links are followed only to what lies in the same folder. */
-export function listFolder(root: string): Listing {
+/**
+ * How often a folder may be listed, under its own name and by links to it. Two links in each of thirty folders to the next one would otherwise list
+ * the last a thousand million times.
+ */
+export const MAX_LISTED = 16;
+
+/** The entries of a folder in the order of their names. Those that matter need names that can be told in text. */
+function entriesOf(folder: string, path: string): Dirent[] {
+  const found = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !isIgnored(name));
+  for (const entry of found) {
+    if (entry.name.includes('\uFFFD') && (!entry.isFile() || isPicture(entry.name)))
+      checkName(folder, path, entry.name);
+  }
+  return found.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+/** Throws a {@link GhostkitError} for a name that is not UTF-8: as it reads here, nothing can be opened. */
+function checkName(folder: string, path: string, name: string): void {
+  const bytes = readdirSync(folder, 'buffer').find((each) => each.toString() === name);
+  if (!bytes || Buffer.from(name).equals(bytes)) return;
+  const shown = bytes
+    .toString('latin1')
+    .replace(/[^ -~]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  throw new GhostkitError(`the name ${printable(path + shown)} is not UTF-8; rename it`);
+}
+
+/**
+ * Everything in a folder and its folders. Links are followed to what lies in the same folder, and to the rest of the disk only if `outside` says so.
+ *
+ * @throws GhostkitError that begins with the path.
+ */
+export function listFolder(root: string, { outside = false }: { readonly outside?: boolean } = {}): Listing {
   const entries: Entry[] = [];
   const folders: string[] = [];
   const skippedLinks: string[] = [];
-  const realRoot = realpathSync(root);
   /** Folders that are being listed, so that links cannot lead in a circle. */
   const above = new Set<string>();
+  const listed = new Map<string, number>();
 
-  const visit = (folder: string, prefix: string) => {
+  const visit = (realRoot: string, folder: string, prefix: string) => {
     const real = realpathSync(folder);
     if (above.has(real)) return;
+    checkDepth(prefix);
+    const times = (listed.get(real) ?? 0) + 1;
+    if (times > MAX_LISTED)
+      throw new GhostkitError(
+        `links lead to one folder in more than ${MAX_LISTED} ways, at last as ${printable(prefix)}`,
+      );
+    listed.set(real, times);
     above.add(real);
-    const found = readdirSync(folder, { withFileTypes: true });
-    const types = new Map(found.map((entry) => [entry.name, entry]));
-    for (const name of inOrder(types.keys())) {
-      if (isIgnored(name)) continue;
-      const path = prefix + name;
-      const full = join(folder, name);
-      let kind: { isFile(): boolean; isDirectory(): boolean } = types.get(name) as (typeof found)[number];
-      if (types.get(name)?.isSymbolicLink()) {
+    for (const entry of entriesOf(folder, prefix)) {
+      const path = prefix + entry.name;
+      const full = join(folder, entry.name);
+      let kind: { isFile(): boolean; isDirectory(): boolean } = entry;
+      if (entry.isSymbolicLink()) {
         const target = linkTarget(full);
-        if (target !== realRoot && !target?.startsWith(realRoot + sep)) {
+        if (target === undefined || !(outside || target === realRoot || target.startsWith(realRoot + sep))) {
           skippedLinks.push(path);
           continue;
         }
@@ -102,7 +149,7 @@ export function listFolder(root: string): Listing {
       }
       if (kind.isDirectory()) {
         folders.push(path);
-        visit(full, `${path}/`);
+        visit(realRoot, full, `${path}/`);
       } else if (kind.isFile()) {
         entries.push({ path, file: full, offset: 0, size: -1 });
       }
@@ -110,12 +157,17 @@ export function listFolder(root: string): Listing {
     above.delete(real);
   };
 
-  try {
-    visit(root, '');
-  } catch (error) {
-    throw new GhostkitError(`${printable(root, 500)}: ${messageOf(error)}`, { cause: error });
-  }
-  return { name: root, entries: byPath(entries), folders, separate: true, skippedLinks };
+  return withPath(root, () => {
+    try {
+      visit(realpathSync(root), root, '');
+    } catch (error) {
+      if (error instanceof GhostkitError) throw error;
+      // Of what lies deeper the system's words tell the path.
+      const reason = (error as NodeJS.ErrnoException).path === root ? fileReason(error) : messageOf(error);
+      throw new GhostkitError(reason, { cause: error });
+    }
+    return { name: root, entries: byPath(entries), folders, separate: true, skippedLinks };
+  });
 }
 
 function linkTarget(path: string): string | undefined {

@@ -5,7 +5,7 @@ import { openRegular, readPart } from '../formats/files.js';
 import { printable } from '../formats/text.js';
 import { withPath } from '../formats/with-path.js';
 import { GhostkitError } from '../tensor/error.js';
-import { byPath, type Entry, isIgnored, type Listing } from './listing.js';
+import { byPath, checkDepth, type Entry, isIgnored, type Listing } from './listing.js';
 
 const BLOCK = 512;
 
@@ -85,6 +85,7 @@ export async function listTar(path: string): Promise<Listing> {
       extension = undefined;
       longName = undefined;
       if (entry === undefined) continue;
+      withPath(path, () => checkDepth(entry));
       if (header.type === 'Directory') folders.add(entry);
       else if (header.type === 'File' || header.type === 'OldFile' || header.type === 'ContiguousFile') {
         entries.push({ path: entry, file: path, offset: start, size });

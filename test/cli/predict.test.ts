@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { blackPng, encoder, pattern, plain } from '../support/pictures.js';
+import { makeLinkedFolders, makePipe, noPipes } from '../support/special-files.js';
 import { failure, run, writeCheckpoint } from './run.js';
 
 let folder: string;
@@ -110,8 +111,24 @@ describe('predict', () => {
     expect(await failure(1, 'predict', '--weights', weights, at('album/*.gif'))).toBe(
       `${at('album/*.gif')}: no file matches`,
     );
+    makeLinkedFolders(at('linked'), 20);
+    await writeFile(at('linked/d20/x.png'), '');
+    const { err } = await run('predict', '--weights', weights, at('linked/**/*.png'));
+    const found = err.match(/^error: .*x\.png: not a picture/gm) ?? [];
+    expect(found.length).toBeGreaterThanOrEqual(1);
+    expect(found.length).toBeLessThanOrEqual(16);
     await mkdir(at('empty'));
     expect(await failure(1, 'predict', '--weights', weights, at('empty'))).toContain('no picture in this folder');
+  });
+
+  it.skipIf(noPipes)('waits for no pipe', async () => {
+    const pipe = makePipe(at('pipe.png'));
+    const message = `${pipe}: it is a pipe, not a regular file`;
+    expect(await failure(1, 'predict', '--weights', weights, pipe)).toBe(message);
+    expect(await failure(1, 'predict', '--weights', pipe, at('dot.png'))).toBe(message);
+    expect(await failure(1, 'predict', '--weights', weights, '--labels', pipe, at('dot.png'))).toBe(message);
+    expect(await failure(1, 'info', pipe)).toBe(message);
+    await rm(pipe);
   });
 
   it('names the classes as a label file does', async () => {

@@ -1,8 +1,11 @@
-import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readCalibration } from '../../src/cli/calibration.js';
+import { IMAGENET } from '../../src/data/transform.js';
 import { encoder, pattern } from '../support/pictures.js';
+import { makeLinkedFolders, makePipe, noPipes } from '../support/special-files.js';
 import { failure, run, writeCheckpoint } from './run.js';
 
 let folder: string;
@@ -24,6 +27,35 @@ beforeAll(async () => {
   }
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('pictures for calibration', () => {
+  const read = async () => {
+    let err = '';
+    const sink = { write: (text: string) => (err += text) };
+    const tensors = await readCalibration({ out: sink, err: sink }, at('linked'), { ...IMAGENET, size: 32 });
+    return { shapes: tensors.map(({ shape }) => shape), err };
+  };
+
+  it('may be links, and are found in folders that are linked to', async () => {
+    await mkdir(at('linked'));
+    await symlink(pictures, at('linked/all'));
+    await symlink(join(pictures, 'cat/0.png'), at('linked/one.png'));
+    await symlink('.', at('linked/round'));
+    expect(await read()).toEqual({ shapes: Array(7).fill([1, 3, 32, 32]), err: '' });
+    if (!noPipes) {
+      await symlink('/dev/zero', at('linked/endless.png'));
+      await symlink(makePipe(at('pipe')), at('linked/pipe.png'));
+      expect((await read()).shapes).toHaveLength(7);
+    }
+  });
+
+  it('are not looked for in very many ways', async () => {
+    makeLinkedFolders(at('linked'), 20);
+    await expect(read()).rejects.toThrow(
+      /linked: links lead to one folder in more than 16 ways, at last as (all\/)?d0\/a\//,
+    );
+  });
+});
 
 describe('ghostkit quantize', () => {
   it('says what is wrong before the work is done', async () => {

@@ -8,6 +8,7 @@ import { type Dataset, MemoryDataset, perClass, split, subset } from '../../src/
 import { openDataset } from '../../src/data/open-dataset.js';
 import { RecordDataset } from '../../src/data/record-dataset.js';
 import { encoder, pattern, plain } from '../support/pictures.js';
+import { makeLinkedFolders, makePipe, makeSparse, noPipes } from '../support/special-files.js';
 
 let root: string;
 beforeAll(async () => {
@@ -93,6 +94,47 @@ describe('image folders', () => {
     );
   });
 
+  it('may be linked to under another name, but not in very many ways', async () => {
+    const folder = await tree('twice', ['train/a/1.png', 'train/b/1.png']);
+    await symlink('train', join(folder, 'val'));
+    const { val } = await openDataset(folder);
+    expect(val && namesOf(val)).toEqual(['a: a/1.png', 'b: b/1.png']);
+    const many = await tree('many-ways', ['a/1.png', 'b/1.png']);
+    makeLinkedFolders(many, 20);
+    await expect(openDataset(many)).rejects.toThrow(
+      /many-ways: links lead to one folder in more than 16 ways, at last as d0\/[ab/]+$/,
+    );
+  });
+
+  it('are not of any depth', async () => {
+    const deep = (folders: number) => `${Array.from({ length: folders }, (_, i) => `f${i}`).join('/')}/`;
+    const folder = await tree('deep', [`${deep(62)}a/1.png`, `${deep(62)}b/1.png`]);
+    expect((await openDataset(folder)).train.classes).toEqual(['a', 'b']);
+    const deeper = await tree('deeper', [`${deep(64)}a/1.png`, `${deep(64)}b/1.png`]);
+    await expect(openDataset(deeper)).rejects.toThrow(/deeper: there are more than 64 folders in f0\/f1\//);
+  });
+
+  // Elsewhere than on Linux the system itself refuses such names.
+  it.runIf(process.platform === 'linux')('say which name is not UTF-8', async () => {
+    const folder = await tree('latin', ['a/1.png', 'b/1.png']);
+    const name = (path: string) => Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(path, 'latin1')]);
+    await writeFile(name('b/\xfc.txt'), '');
+    await writeFile(name('b/\xff\xfd.txt'), '');
+    expect((await openDataset(folder)).train.length).toBe(2);
+    await writeFile(name('b/\xfc.png'), '');
+    await expect(openDataset(folder)).rejects.toThrow(`${folder}: the name b/\\xfc.png is not UTF-8; rename it`);
+    await rm(name('b/\xfc.png'));
+    await writeFile(join(folder, 'b/\ufffd.png'), '');
+    expect((await openDataset(folder)).train.length).toBe(3);
+    await mkdir(name('V\xf6gel'));
+    await expect(openDataset(folder)).rejects.toThrow(`${folder}: the name V\\xf6gel is not UTF-8; rename it`);
+  });
+
+  it.skipIf(noPipes)('are not waited for in a pipe', async () => {
+    const path = makePipe(join(root, 'pipe'));
+    await expect(openDataset(path)).rejects.toThrow(`${path}: it is a pipe, not a regular file`);
+  });
+
   it.each([
     ['an empty class', ['a/1.png', 'b/'], 'no picture of b'],
     ['several empty classes', ['a/1.png', 'b/', 'c/', 'd/', 'e/'], 'no picture of b, c, d and 1 more'],
@@ -142,6 +184,27 @@ describe('tar files', () => {
     }
   });
 
+  it('have no path of very many folders in them', async () => {
+    const archive = async (name: string, depth: number) => {
+      const path = join(root, name);
+      const leaves = ['cat/a.png', 'dog/b.png'].map((leaf) => {
+        const body = paxRecord('path', 'a/'.repeat(depth) + leaf);
+        return Buffer.concat([
+          tarHeader('x', body.length, 'x'),
+          padded(body),
+          tarHeader('f', 3, '0'),
+          padded(Buffer.from('abc')),
+        ]);
+      });
+      await writeFile(path, Buffer.concat([...leaves, Buffer.alloc(1024)]));
+      return openDataset(path);
+    };
+    expect((await archive('wrapped.tar', 60)).train.classes).toEqual(['cat', 'dog']);
+    await expect(archive('deep.tar', 20_000)).rejects.toThrow(
+      /deep\.tar: there are more than 64 folders in a\/a\/[a/]+…$/,
+    );
+  });
+
   it('are refused when compressed, cut off, or none', async () => {
     const folder = await tree('whole', ['a/1.png', 'b/1.png']);
     const file = join(root, 'whole.tar');
@@ -165,6 +228,33 @@ describe('tar files', () => {
     expect(await message('e.tar', damaged)).toMatch(/e\.tar: the tar file is damaged at byte 512/);
   });
 });
+
+/** A header of a tar file. */
+function tarHeader(name: string, size: number, type: string): Buffer {
+  const header = Buffer.alloc(512);
+  for (const [text, at] of [
+    [name, 0],
+    [`${size.toString(8).padStart(11, '0')}\0`, 124],
+    ['        ', 148],
+    [type, 156],
+    ['ustar\0' + '00', 257],
+  ] as const) {
+    header.write(text, at);
+  }
+  const sum = header.reduce((a, b) => a + b, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return header;
+}
+
+const padded = (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 511)]);
+
+/** A record of an extended header, which begins with its own length. */
+function paxRecord(key: string, value: string): Buffer {
+  const rest = ` ${key}=${value}\n`;
+  let length = rest.length;
+  while (String(length).length + rest.length > length) length++;
+  return Buffer.from(length + rest);
+}
 
 describe('Tiny-ImageNet-200', () => {
   const paths = [
@@ -197,6 +287,14 @@ describe('Tiny-ImageNet-200', () => {
       ]);
       expect((await (val as Dataset).pixels(0)).height).toBe(8);
     }
+  });
+
+  it('has texts of some megabytes at the most', async () => {
+    const folder = await tree('tiny-large', paths, texts);
+    makeSparse(join(folder, 'wnids.txt'), 3 * 2 ** 30);
+    await expect(openDataset(folder)).rejects.toThrow(
+      `${join(folder, 'wnids.txt')}: it is larger than 16 MiB, the limit for texts`,
+    );
   });
 
   it('needs pictures of each class', async () => {
@@ -236,6 +334,18 @@ describe('CIFAR-10', () => {
     await expect(openDataset(folder)).rejects.toThrow(
       "data_batch_3.bin: 3072 bytes are no whole number of CIFAR-10's pictures",
     );
+  });
+});
+
+describe('what is too large', () => {
+  it("is a batch of CIFAR-10's, or a picture in an archive, and is not read", async () => {
+    const folder = await tree('cifar-large', []);
+    const batch = makeSparse(join(folder, 'data_batch_1.bin'), 3073 * 700_000);
+    await expect(openDataset(folder)).rejects.toThrow(`${batch}: it is larger than 2 GiB, the limit for batches`);
+    const parts = { file: Int32Array.of(0), offset: Float64Array.of(0), size: Float64Array.of(2 ** 30) };
+    const records = { classes: ['a'], labels: Int32Array.of(0), names: ['a.png'], encoding: 'encoded' as const };
+    const set = new RecordDataset({ ...records, files: [batch], parts });
+    await expect(set.pixels(0)).rejects.toThrow(`${batch}: it is larger than 512 MiB, the limit for pictures`);
   });
 });
 
