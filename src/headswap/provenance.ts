@@ -56,14 +56,24 @@ export function xmpPacket(provenance: Provenance): string {
   ].join('\n');
 }
 
-/** A property of an XMP packet, whichever of the ways of writing it was taken: an element, an attribute, a resource. */
-function property(xmp: string, name: string): string | undefined {
-  const patterns = [`<${name}>([^<]*)</${name}>`, `<${name}[^>]*\\srdf:resource="([^"]*)"`, `\\s${name}="([^"]*)"`];
-  for (const pattern of patterns) {
-    const value = new RegExp(pattern).exec(xmp)?.[1].trim();
-    if (value) return unescaped(value);
+/** The `rdf:resource` of an element. No tag has a `<` in it, so that each is looked through up to there, and all of them once. */
+function resource(xmp: string, name: string): string | undefined {
+  for (const [, attributes] of xmp.matchAll(new RegExp(`<${name}(\\s[^<]*)`, 'g'))) {
+    const found = /\srdf:resource="([^"]*)"/.exec(attributes);
+    if (found && !attributes.slice(0, found.index).includes('>')) return found[1];
   }
   return undefined;
+}
+
+/** A property of an XMP packet, whichever of the ways of writing it was taken: an element, a resource, an attribute. */
+function property(xmp: string, name: string): string | undefined {
+  const values = [
+    new RegExp(`<${name}>([^<]*)</${name}>`).exec(xmp)?.[1],
+    resource(xmp, name),
+    new RegExp(`\\s${name}="([^"]*)"`).exec(xmp)?.[1],
+  ];
+  const value = values.map((text) => text?.trim()).find(Boolean);
+  return value === undefined ? undefined : unescaped(value);
 }
 
 /** What an XMP packet says of how its picture was made; undefined if nothing. The packet is not trusted to be well-formed. */

@@ -76,6 +76,40 @@ describe('provenance', () => {
     expect(readProvenance('no XML at all <<<')).toBeUndefined();
   });
 
+  it('is the resource of the very element', () => {
+    const read = (xmp: string) => readProvenance(xmp)?.creatorTool;
+    expect(read('<xmp:CreatorTool a="1"\n rdf:resource="x>y"/>')).toBe('x>y');
+    expect(read('<xmp:CreatorTool/><xmp:CreatorTool rdf:resource="second"/>')).toBe('second');
+    expect(read('<xmp:CreatorTool a="1"> rdf:resource="text"</xmp:CreatorTool>')).toBeUndefined();
+    expect(read('<xmp:CreatorTool a="1"><b rdf:resource="another"/></xmp:CreatorTool>')).toBeUndefined();
+  });
+
+  it('is looked for once in XMP of a megabyte, whatever is in it', () => {
+    for (const piece of [
+      '<xmp:CreatorTool ',
+      '<xmp:CreatorTool>',
+      ' xmp:CreatorTool="',
+      '<xmp:CreatorTool rdf:resource="',
+    ]) {
+      expect(readProvenance(piece.repeat(2 ** 20 / piece.length))?.digitalSourceType).toBeUndefined();
+    }
+  });
+
+  it('is not looked for behind the first megabyte', async () => {
+    const xmp = (spaces: number) =>
+      `<x:xmpmeta xmlns:x="adobe:ns:meta/">${' '.repeat(spaces)}${xmpPacket(provenance)}</x:xmpmeta>`;
+    const picture = async (spaces: number) => {
+      const { data, width, height } = pattern(8, 8);
+      await sharp(data, { raw: { width, height, channels: 3 } })
+        .withXmp(xmp(spaces))
+        .webp()
+        .toFile(at('long.webp'));
+      return (await pictureInfo(at('long.webp'))).provenance;
+    };
+    expect(await picture(1 << 19)).toEqual(provenance);
+    expect(await picture(1 << 20)).toBeUndefined();
+  });
+
   it('is not claimed of a picture that says nothing', async () => {
     await sharp(Buffer.from(pattern(8, 8).data), { raw: { width: 8, height: 8, channels: 3 } })
       .avif()
