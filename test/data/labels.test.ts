@@ -25,4 +25,14 @@ describe('parseLabels', () => {
   ])('refuses %j', (text, message) => {
     expect(() => parseLabels(text)).toThrow(message);
   });
+
+  it('cuts a long name in what it says', () => {
+    const text = JSON.stringify({ ['k\n'.repeat(5000)]: 1 });
+    expect(() => parseLabels(text)).toThrow(`the label of "${'k\\u{a}'.repeat(50)}…" is not a string`);
+  });
+
+  it('refuses more than a million', () => {
+    expect(parseLabels('a\n'.repeat(1_000_000))).toHaveLength(1_000_000);
+    expect(() => parseLabels('a\n'.repeat(1_000_001))).toThrow('1000001 labels; the limit is 1000000');
+  });
 });
