@@ -1,11 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadImage } from '../../src/data/image.js';
+import { decodingBytes, MAX_DECODING, MemoryBudget } from '../../src/data/picture-memory.js';
 import { GhostkitError } from '../../src/tensor/error.js';
-import { blackPng, encoder, pattern, plain } from '../support/pictures.js';
+import { blackPng, encoder, pattern, plain, pngHeader } from '../support/pictures.js';
 
 const GREY = plain(16, 12, [100, 100, 100]);
 const ORANGE = plain(16, 12, [250, 120, 20]);
@@ -113,6 +115,42 @@ describe('loadImage', () => {
     );
   });
 
+  describe('refuses what would take too much memory, undecoded', () => {
+    const refused = (size: string, gigabytes: number) =>
+      `the picture: decoding ${size} pixels of this kind would take about ${gigabytes} GB of memory, the limit is 1 GB`;
+
+    it('an interlaced PNG', async () => {
+      expect(await messageOf(pngHeader(16_000, 16_000, { bits: 16, interlaced: true }))).toBe(
+        refused('16000 x 16000', 2.4),
+      );
+      // One that can be read line by line is decoded, until it turns out that there are none.
+      expect(await messageOf(pngHeader(16_000, 16_000, { bits: 16, interlaced: false }))).toContain(
+        'damaged or cut off',
+      );
+    });
+
+    it('a PNG of very long lines', async () => {
+      expect(await messageOf(pngHeader(999_999, 200, { bits: 16, interlaced: false }))).toBe(
+        refused('999999 x 200', 5),
+      );
+    });
+
+    it('a progressive JPEG', async () => {
+      const bytes = await encoder(pattern(64, 64)).jpeg({ progressive: true }).toBuffer();
+      const frame = bytes.indexOf(Buffer.of(0xff, 0xc2));
+      bytes.writeUInt16BE(16_000, frame + 5);
+      bytes.writeUInt16BE(16_000, frame + 7);
+      expect(await messageOf(bytes)).toBe(refused('16000 x 16000', 1.8));
+    });
+
+    it('a GIF', async () => {
+      const bytes = await encoder(pattern(8, 8)).gif().toBuffer();
+      const frame = bytes.indexOf(Buffer.of(0x2c, 0, 0, 0, 0, 8, 0, 8, 0));
+      for (const at of [6, 8, frame + 5, frame + 7]) bytes.writeUInt16LE(16_000, at);
+      expect(await messageOf(bytes)).toBe(refused('16000 x 16000', 1.6));
+    });
+  });
+
   it.each(['jpeg', 'png', 'webp', 'avif'] as const)('says that a cut off %s is damaged', async (format) => {
     const bytes = await encoder(pattern(200, 150)).toFormat(format).toBuffer();
     expect(await messageOf(bytes.subarray(0, bytes.length >> 1))).toMatch(
@@ -132,5 +170,62 @@ describe('loadImage', () => {
   it('says why a file cannot be read', async () => {
     expect(await messageOf(join(folder, 'none.jpg'))).toBe(`${join(folder, 'none.jpg')}: there is no such file`);
     expect(await messageOf(folder)).toBe(`${folder}: it is a folder`);
+  });
+});
+
+describe('the memory that decoding takes', () => {
+  const photo = fc.record({
+    megapixels: fc.double({ min: 0.1, max: 1, noNaN: true }),
+    ratio: fc.double({ min: 1 / 3, max: 3, noNaN: true }),
+  });
+  it.each([
+    ['jpeg', false, 'uchar', 100],
+    ['jpeg', true, 'uchar', 50],
+    ['png', false, 'ushort', 100],
+    ['tiff', false, 'ushort', 50],
+    ['webp', false, 'uchar', 50],
+    ['heif', false, 'uchar', 48],
+  ] as const)(
+    'is there for photographs: %s, progressive %s, %s, up to %d megapixels',
+    (format, isProgressive, depth, most) => {
+      fc.assert(
+        fc.property(photo, fc.integer({ min: 1, max: 8 }), ({ megapixels, ratio }, orientation) => {
+          const pixels = megapixels * most * 1e6;
+          const [width, height] = [Math.sqrt(pixels * ratio), Math.sqrt(pixels / ratio)].map(Math.floor);
+          const turned = format === 'jpeg' ? orientation : 1;
+          const picture = { format, isProgressive, depth, width, height, channels: 3 as const, orientation: turned };
+          expect(decodingBytes(picture, Math.min(64e6, width * height))).toBeLessThan(MAX_DECODING);
+        }),
+      );
+    },
+  );
+
+  it('is shared by what is decoded at the same time', async () => {
+    const sizes = fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 1, maxLength: 20 });
+    await fc.assert(
+      fc.asyncProperty(sizes, fc.scheduler(), async (tasks, scheduler) => {
+        const budget = new MemoryBudget(100);
+        let used = 0;
+        let running = 0;
+        let failed = 0;
+        const done = Promise.all(
+          tasks.map((bytes, i) =>
+            budget
+              .run(bytes, async () => {
+                used += bytes;
+                running++;
+                expect(used <= 100 || running === 1).toBe(true);
+                await scheduler.schedule(Promise.resolve());
+                used -= bytes;
+                running--;
+                if (i % 3 === 0) throw new Error('not a picture');
+              })
+              .catch(({ message }: Error) => (failed += Number(message === 'not a picture'))),
+          ),
+        );
+        await scheduler.waitFor(done);
+        expect(failed).toBe(Math.ceil(tasks.length / 3));
+      }),
+    );
   });
 });

@@ -34,17 +34,32 @@ function chunk(type: string, data: Uint8Array): Buffer {
   return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
 }
 
-/** A black PNG with one bit a pixel: small enough to make at any size. */
-export function blackPng(width: number, height: number): Buffer {
+interface PngKind {
+  readonly bits: number;
+  readonly interlaced: boolean;
+}
+
+/** A PNG with a header and, in `rows`, nothing or compressed lines: grey with less than 8 bits, else red, green, blue and alpha. */
+export function pngHeader(
+  width: number,
+  height: number,
+  { bits, interlaced }: PngKind,
+  rows = Buffer.alloc(0),
+): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header[8] = 1;
-  const rows = deflateSync(new Uint8Array((1 + Math.ceil(width / 8)) * height), { level: 1 });
+  header.set([bits, bits < 8 ? 0 : 6, 0, 0, Number(interlaced)], 8);
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
     chunk('IHDR', header),
     chunk('IDAT', rows),
     chunk('IEND', new Uint8Array(0)),
   ]);
+}
+
+/** A black PNG with one bit a pixel: small enough to make at any size. */
+export function blackPng(width: number, height: number): Buffer {
+  const rows = deflateSync(new Uint8Array((1 + Math.ceil(width / 8)) * height), { level: 1 });
+  return pngHeader(width, height, { bits: 1, interlaced: false }, rows);
 }
