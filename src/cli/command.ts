@@ -38,6 +38,27 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** What a file of a network may say of its pictures, see `checkPreprocessing`. */
+const SIDES = { least: 8, most: 4096 };
+
+/** Parses the side of the pictures that a file is written for. */
+export function storedSide(text: string): number {
+  const side = positiveInteger(text);
+  if (side < SIDES.least || side > SIDES.most) {
+    throw new InvalidArgumentError(`It must be from ${SIDES.least} to ${SIDES.most} pixels.`);
+  }
+  return side;
+}
+
+/** Parses a number in the notation of people: not everything that JavaScript takes for one. */
+export function decimal(text: string): number {
+  const value = Number(text);
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) || !Number.isFinite(value)) {
+    throw new InvalidArgumentError('It must be a number, as 0.05 or 1e-3.');
+  }
+  return value;
+}
+
 /** Which weights to take of a training checkpoint that holds two sets. */
 export const preferOption = (): Option =>
   new Option('--prefer <which>', 'which weights of a checkpoint that also has averaged ones').choices(['ema', 'model']);

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { decimal } from './command.js';
 
 /** Adds the options for networks whose file does not say what was subtracted from their pictures. */
 export function withPreparation(command: Command): Command {
@@ -12,9 +13,8 @@ export function withPreparation(command: Command): Command {
 }
 
 function triple(text: string): [number, number, number] {
-  const numbers = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
-  if (numbers.length !== 3 || !numbers.every(Number.isFinite))
-    throw new InvalidArgumentError('It must be three numbers.');
+  const numbers = text.split(',').map((part) => decimal(part.trim()));
+  if (numbers.length !== 3) throw new InvalidArgumentError('It must be three numbers.');
   return [numbers[0], numbers[1], numbers[2]];
 }
 

@@ -2,7 +2,7 @@ import type { RgbImage } from '../data/resample.js';
 import { printable } from '../formats/text.js';
 import type { BlendResult } from '../models/ghost2/blender.js';
 import type { Image } from '../models/ghost2/images.js';
-import { GhostkitError } from '../tensor/error.js';
+import { GhostkitError, isAllocationFailure } from '../tensor/error.js';
 import type { RunOptions } from './backends.js';
 import { SwapNetworks } from './networks.js';
 import { coloured, grey, greyBytes, marked, toImage, toRgb, weighted } from './pictures.js';
@@ -30,6 +30,15 @@ import { NAMED_WEIGHTS, type SwapWeights } from './weights.js';
 /** The stages of a swap, in order. */
 export const STAGES = ['detect', 'crop', 'mask', 'align', 'parse', 'background', 'blend', 'inpaint', 'paste'] as const;
 export type Stage = (typeof STAGES)[number];
+
+/** The pictures that the stages make to look at, in their order. */
+export const STAGE_PICTURES = [
+  ...(['1-source', '1-target', '2-source-wide', '2-source-arcface', '2-target-wide'] as const),
+  ...(['3-source-masked', '3-target-masked', '4-aligned', '4-aligned-mask'] as const),
+  ...(['5-aligned-parsing', '5-target-parsing', '6-background', '6-staged'] as const),
+  ...(['7-head-colours', '7-blended', '8-filled', '9-mask', '9-result'] as const),
+] as const;
+type StagePicture = (typeof STAGE_PICTURES)[number];
 
 /** Receives what a stage made as a picture to look at; `name` sorts in the order of the stages. */
 export type StageSink = (name: string, picture: RgbImage) => void | Promise<void>;
@@ -117,9 +126,8 @@ async function resolveImage(picture: SwapOptions['source']): Promise<RgbImage> {
 
 /** What JavaScript throws when an array does not fit into memory, as one line. */
 function explainMemory(error: unknown): unknown {
-  const full =
-    error instanceof RangeError && /allocation failed|Invalid typed array length|out of memory/i.test(error.message);
-  return full ? new GhostkitError('there is not enough memory; a swap needs up to 3 GB', { cause: error }) : error;
+  if (!isAllocationFailure(error)) return error;
+  return new GhostkitError('there is not enough memory; a swap needs up to 3 GB', { cause: error });
 }
 
 /**
@@ -286,7 +294,7 @@ class Swap {
     if (caveat) this.notes.add(`${stage}: ${caveat}`);
   }
 
-  private async show(name: string, picture: () => RgbImage): Promise<void> {
+  private async show(name: StagePicture, picture: () => RgbImage): Promise<void> {
     await this.options.stages?.(name, picture());
   }
 }

@@ -5,3 +5,10 @@
 export class GhostkitError extends Error {
   override name = 'GhostkitError';
 }
+
+/** Whether an error is what JavaScript throws when an array does not fit into memory. */
+export function isAllocationFailure(error: unknown): boolean {
+  return (
+    error instanceof RangeError && /allocation failed|Invalid typed array length|out of memory/i.test(error.message)
+  );
+}

@@ -5,6 +5,8 @@ import { STORED_OPTIONS } from '../models/identify.js';
 
 // The settings of a training. Every one is there in a resolved configuration; the defaults and the recipes are in recipes.ts.
 
+/** Side in pixels: no more than what the file of a network may say of its pictures, see `checkPreprocessing`. */
+const side = z.int().min(8).max(4096);
 const positive = z.number().positive();
 const share = z.number().min(0).max(1);
 const count = z.int().min(1);
@@ -151,19 +153,19 @@ export const trainConfigSchema = z.strictObject({
   perClass: count.nullable(),
 
   /** Side in pixels of what the network sees. */
-  inputSize: z.int().min(8),
+  inputSize: side,
   /**
    * Side in pixels of what the trained network is evaluated and used with; null for `inputSize`. A cut of a part of a picture shows things
    * larger than the whole picture does, so a network can be trained with fewer pixels than it is used with, and is trained sooner; some
    * steps with all of them at the end make up for the difference (Touvron et al. 2019, sections 3 and 4).
    */
-  evalSize: z.int().min(8).nullable(),
+  evalSize: side.nullable(),
   /**
    * Smaller sizes to begin with, each up to an epoch (not included), in their order; null for `inputSize` from the start. Early epochs teach
    * a network much the same with fewer pixels, in a fraction of the time (progressive learning: Tan and Le 2021, EfficientNetV2, section 4).
    */
   progressive: z
-    .array(z.strictObject({ until: count, inputSize: z.int().min(8) }))
+    .array(z.strictObject({ until: count, inputSize: side }))
     .min(1)
     .refine((sizes) => sizes.every(({ until }, i) => i === 0 || until > sizes[i - 1].until), {
       error: 'each size must be used until a later epoch than the one before it',
