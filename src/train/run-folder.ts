@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { access, lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Dataset } from '../data/dataset.js';
 import type { Unreadable } from '../data/loader/batch.js';
@@ -79,6 +79,23 @@ export class RunFolder {
     const ours = [this.last, this.best, this.model, this.metricsFile, this.report].map((path) => `.${basename(path)}.`);
     const stale = names.filter((name) => name.endsWith('.tmp') && ours.some((start) => name.startsWith(start)));
     await Promise.all(stale.map((name) => unlink(join(this.path, name)).catch(() => {})));
+  }
+
+  /**
+   * Throws a {@link GhostkitError} when there is something that a new training would put its own in place of. It may be the weights that the
+   * training is to begin with.
+   */
+  async checkUnused(): Promise<void> {
+    for (const path of [this.best, this.model, this.metricsFile, this.report]) {
+      const isThere = await lstat(path).then(
+        () => true,
+        () => false,
+      );
+      if (!isThere) continue;
+      throw new GhostkitError(
+        `${printable(this.path, 500)}: a new training would overwrite the ${basename(path)} there; name another folder, or move it away`,
+      );
+    }
   }
 
   /** Adds an epoch's line. The file is written whole, so that a full disk or a killed process leaves no half line. */

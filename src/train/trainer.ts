@@ -57,13 +57,14 @@ export interface TrainResult {
  * written; the last checkpoint is then still there.
  */
 export async function train(config: TrainConfig, options: TrainOptions = {}): Promise<TrainResult> {
-  const data = options.data ?? (await openTrainingData(config));
-  if (data.val.length === 0) throw new GhostkitError('there are no pictures for validation');
   const folder = new RunFolder(config.output);
   const checkpoint = await readTrainingCheckpoint(folder.last);
   if (checkpoint && !config.resume) {
     throw new GhostkitError(`${config.output} has a training in it; resume that, or name another folder`);
   }
+  if (!checkpoint) await folder.checkUnused();
+  const data = options.data ?? (await openTrainingData(config));
+  if (data.val.length === 0) throw new GhostkitError('there are no pictures for validation');
   if (checkpoint) checkResumable(folder.last, checkpoint.progress, config, data);
   if (checkpoint?.progress.best) await folder.checkBest();
   const trained = createTrainedModel(config, data.train.classes);
