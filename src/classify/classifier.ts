@@ -8,6 +8,7 @@ import { GhostkitError } from '../tensor/error.js';
 import { type ClassifierFile, openClassifier } from './classifier-file.js';
 import type { SourceOptions } from './model-source.js';
 import type { PreparationOptions } from './preparation.js';
+import { haveProbabilities, NO_PROBABILITIES } from './scores.js';
 
 export interface LoadClassifierOptions extends SourceOptions, PreparationOptions {
   /** Threads that share the work (default 1). */
@@ -29,7 +30,7 @@ export interface PictureClassifier {
   /**
    * What is on a picture (the path of a file, its bytes, or decoded pixels): the `topK` (default 5) most probable classes, the best first.
    *
-   * @throws GhostkitError when it cannot be read, is no picture, or is damaged.
+   * @throws GhostkitError when it cannot be read, is no picture, or is damaged, and when the network gives no numbers for it.
    */
   classify(picture: string | Uint8Array | RgbImage, options?: { readonly topK?: number }): Promise<NamedClass[]>;
   /** Ends its threads. */
@@ -59,7 +60,10 @@ export async function loadClassifier(
     async classify(picture, { topK = 5 } = {}) {
       checkTopK(topK);
       const image = await pixelsOf(picture);
-      return namedClasses(await logitsOf(net, file, batch, image), topK, labels);
+      const logits = await logitsOf(net, file, batch, image);
+      if (!haveProbabilities(logits))
+        throw new GhostkitError(`${typeof picture === 'string' ? `${picture}: ` : ''}${NO_PROBABILITIES}`);
+      return namedClasses(logits, topK, labels);
     },
     close: async () => net.close(),
   };

@@ -77,6 +77,14 @@ export function matchClasses(
   );
 }
 
+/** Throws a {@link GhostkitError} where there is no accuracy to tell: a network of NaN is right about nothing, and now and then by chance. */
+export function checkNumbers(name: string, { count, withoutNumbers }: Evaluation): void {
+  if (withoutNumbers === 0) return;
+  throw new GhostkitError(
+    `${name}: the network gives no numbers (NaN or infinity) for ${withoutNumbers} of ${count} pictures; its weights may be damaged`,
+  );
+}
+
 interface ClassRow {
   readonly class: number;
   readonly label?: string;
@@ -151,6 +159,7 @@ async function evaluateOn(io: Io, data: string, options: EvalOptions): Promise<v
     await loader?.close();
   }
   if (!evaluation) return;
+  checkNumbers(options.weights, evaluation);
   const seconds = (performance.now() - began) / 1000;
   const { top1, top5, meanLoss: loss, count } = evaluation;
   const rows = classRows(evaluation, namesOf(labels, dataset, numClasses));

@@ -120,6 +120,7 @@ export class Evaluation {
   private first = 0;
   private amongFive = 0;
   private seen = 0;
+  private notNumbers = 0;
   private worst: Mistake[] = [];
 
   /** `keep` is the number of mistakes that are remembered. */
@@ -145,6 +146,7 @@ export class Evaluation {
       const logTruth = logits[start + truth] - highest - Math.log(sum);
       this.loss.add(-logTruth);
       this.seen++;
+      if (Number.isNaN(sum)) this.notNumbers++;
       if (rank[row] === 0) this.first++;
       if (rank[row] < 5) this.amongFive++;
       this.confusion.add(truth, guess);
@@ -168,6 +170,11 @@ export class Evaluation {
   /** Pictures counted so far. */
   get count(): number {
     return this.seen;
+  }
+
+  /** Of these the pictures for which the network gave NaN or infinity, so that nothing here means much. */
+  get withoutNumbers(): number {
+    return this.notNumbers;
   }
 
   /** Share of the pictures whose class was the first guess, 0 to 1. */

@@ -14,6 +14,7 @@ import {
   loadState,
   readCheckpoint,
   toTensor,
+  writeSafetensors,
 } from '../../src/index.js';
 
 const uri: string = createRequire(import.meta.url)('baboon-image-uri');
@@ -46,6 +47,16 @@ describe('loadClassifier', () => {
     for (const options of [{ std: [0, 1, 1] }, { mean: [0.5, 0.5] }, { interpolation: 'nearest' }]) {
       await expect(loadClassifier(undefined, options as object)).rejects.toThrow(/pictures cannot be prepared so: /);
     }
+  });
+
+  it('says that the network gives no numbers', async () => {
+    const model = createModel('repghostnet_050', { classes: 3 });
+    for (const [, parameter] of model.namedParameters()) parameter.data.fill(Number.NaN);
+    const path = join(folder, 'nan.safetensors');
+    writeFileSync(path, writeSafetensors(model.state()));
+    const broken = await loadClassifier(path, { size: 32 });
+    await expect(broken.classify(picture)).rejects.toThrow('the network gives no numbers for it (NaN or infinity)');
+    await broken.close();
   });
 
   it('takes the network, its preprocessing and its labels from the file', async () => {

@@ -1,5 +1,10 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { matchClasses } from '../../src/cli/eval.js';
+import { writeShapes } from '../support/shapes.js';
+import { failure, writeBroken } from './run.js';
 
 describe('the classes of a data set and of a model', () => {
   it('are matched by name, wherever they stand', () => {
@@ -23,5 +28,23 @@ describe('the classes of a data set and of a model', () => {
     expect(() => matchClasses(['a', 'b', 'c'], undefined, 2)).toThrow(
       'the data has 3 classes, the model 2 without names',
     );
+  });
+});
+
+describe('a network that gives no numbers', () => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])('has no accuracy, as with %d in its weights', async (value) => {
+    const folder = await mkdtemp(join(tmpdir(), 'ghostkit-eval-'));
+    try {
+      await writeShapes(join(folder, 'shapes'), 2);
+      const weights = await writeBroken(join(folder, 'broken.safetensors'), 'repghostnet_050', value, { classes: 3 });
+      const args = [join(folder, 'shapes'), '--weights', weights, '--size', '32', '--threads', '1', '--workers', '0'];
+      for (const more of [[], ['--json']]) {
+        expect(await failure(1, 'eval', ...args, ...more)).toBe(
+          `${weights}: the network gives no numbers (NaN or infinity) for 6 of 6 pictures; its weights may be damaged`,
+        );
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });

@@ -37,3 +37,19 @@ export async function writeCheckpoint(path: string, name: string, options: Model
   await writeFile(path, writeSafetensors(model.state()));
   return path;
 }
+
+/** Like {@link writeCheckpoint}, with `value` for the bias of the first class. */
+export async function writeBroken(
+  path: string,
+  name: string,
+  value: number,
+  options: ModelOptions = {},
+): Promise<string> {
+  const model = assignNamedWeights(createModel(name, { width: 0.3, classes: 10, ...options }));
+  const state = model.state();
+  const bias = state.get('classifier.bias');
+  if (!bias) throw new Error(`${name} has no bias in its classifier`);
+  bias.data[0] = value;
+  await writeFile(path, writeSafetensors(state));
+  return path;
+}

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { haveProbabilities } from '../../src/classify/scores.js';
 import { ConfusionMatrix, Evaluation, predictions, RunningMean, ranks } from '../../src/train/metrics.js';
 
 describe('ranks and predictions', () => {
@@ -54,6 +55,39 @@ describe('ConfusionMatrix', () => {
 });
 
 describe('Evaluation', () => {
+  it('counts the pictures that a network gives no numbers for', () => {
+    const { NaN: nan, POSITIVE_INFINITY: inf, NEGATIVE_INFINITY: none } = Number;
+    const broken = [
+      ...[
+        [nan, 1, 2],
+        [1, 2, nan],
+        [1, inf, 2],
+        [inf, inf, 1],
+        [none, none, none],
+      ],
+    ];
+    // A class may be impossible.
+    const sound = [
+      [1, 2, 3],
+      [none, 0, 1],
+      [1e30, -1e30, 0],
+    ];
+    for (const [rows, count] of [
+      [broken, broken.length],
+      [sound, 0],
+    ] as const) {
+      const evaluation = new Evaluation(3);
+      evaluation.add(
+        Float32Array.from(rows.flat()),
+        rows.map(() => 2),
+        [...rows.keys()],
+        rows.length,
+      );
+      expect(evaluation.withoutNumbers).toBe(count);
+      for (const row of rows) expect(haveProbabilities(Float32Array.from(row))).toBe(count === 0);
+    }
+  });
+
   it('has accuracy, loss, and the worst mistakes', () => {
     const evaluation = new Evaluation(6, 2);
     const row = (...v: number[]) => v;
