@@ -103,7 +103,7 @@ function compiledClassifier(path: string, header: CompiledHeader, asked: Classif
   }
   const numClasses = logits.shape[1];
   return {
-    title: metadata[METADATA.model] ?? 'a compiled model',
+    title: printable(metadata[METADATA.model] ?? 'a compiled model'),
     form: metadata[METADATA.form] === 'training' ? 'training' : 'deploy',
     numClasses,
     inChannels,

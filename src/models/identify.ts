@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { loadState } from '../formats/checkpoint.js';
 import { labelsIn, labelsMetadata, METADATA } from '../formats/metadata.js';
+import { printable } from '../formats/text.js';
 import type { Classifier } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type Shape, sameShape, type Tensor } from '../tensor/tensor.js';
@@ -42,7 +43,8 @@ export interface LoadedModel extends Guess {
 /** How a model is called whose width need not be its entry's. */
 export function titleOf({ entry, options }: Pick<Guess, 'entry' | 'options'>): string {
   const { width = entry.width } = options;
-  return width === entry.width ? entry.name : `${entry.family} at width ${width}`;
+  // An imported network is called what its file says.
+  return width === entry.width ? printable(entry.name) : `${entry.family} at width ${width}`;
 }
 
 /** The classes and input channels that a state dict was made for, by its last and first weights. */
@@ -123,14 +125,20 @@ function widthsOf(guess: Guess, state: State): number[] {
   return [...new Set([20, 100, 1000].flatMap(near))];
 }
 
+/** The network that a file names, if there is one of that name. */
+function entryIn(metadata: Metadata): ModelEntry | undefined {
+  const named = metadata[METADATA.model];
+  return named === undefined ? undefined : listModels({ all: true }).find(({ name }) => name === named);
+}
+
 /** Which registered network a state dict is of, of another width if need be; undefined if of none. */
 export function guessModel(state: State, metadata: Metadata = {}): Guess | undefined {
   if (state.size > MOST_TENSORS) return undefined;
   const form = formIn(metadata);
-  const named = metadata[METADATA.model];
-  const entry = named === undefined ? undefined : listModels({ all: true }).find(({ name }) => name === named);
+  const entry = entryIn(metadata);
   if (entry) return { entry, options: optionsIn(metadata), form };
-  if (form === 'deploy') return undefined;
+  // The options of a network that is not known here belong to no other, though its weights may fit one: a stride leaves no trace in shapes.
+  if (form === 'deploy' || metadata[METADATA.options] !== undefined) return undefined;
   const candidates = listModels({ all: true }).flatMap((entry) => guessesOf(entry, form, state));
   const exact = candidates.find((guess) => isOf(guess, state));
   if (exact) return exact;
@@ -181,11 +189,25 @@ export function identify(checkpoint: Checkpoint, name?: string): LoadedModel | u
   // What the file says of the same network holds too: a stride leaves no trace in the shapes.
   const agrees = guess && guess.entry.name === entry?.name && isOf(guess, state);
   const chosen = entry && !agrees ? guessFor(entry, state, metadata) : guess;
-  if (!chosen) return undefined;
+  if (!chosen) {
+    checkNamed(metadata);
+    return undefined;
+  }
   const { model, state: remapped } = modelFor(chosen, state);
   const hint = guess && titleOf(guess) !== titleOf(chosen) ? `these are the weights of ${titleOf(guess)}` : undefined;
   model.assign(loadState(model.stateShapes(), remapped, { hint }));
   return { ...chosen, model, checkpoint, labels: labelsIn(metadata, model.numClasses) };
+}
+
+/** Throws a {@link GhostkitError} for a file with options of a network that it does not name, or not as one that there is. */
+function checkNamed(metadata: Metadata): void {
+  if (metadata[METADATA.options] === undefined) return;
+  const named = metadata[METADATA.model];
+  throw new GhostkitError(
+    named === undefined
+      ? `the metadata ${METADATA.options} is of a network that is not named; name it`
+      : `the metadata ${METADATA.model} is ${printable(named)}, a network that ghostkit does not know; name the one that it is`,
+  );
 }
 
 /** The network whose structure a file has beside its weights, as ghostkit saves what it read from an ONNX file. */
@@ -217,8 +239,11 @@ function importedEntry(name: string, model: ImportedModel): ModelEntry {
   return { name, family: 'imported', width: 1, aliases: [], create: () => model };
 }
 
-/** The named model, in the variant that fits if there is one. */
+/** The named model, in the variant that fits if there is one; first as the file says, where that says of no other network. */
 function guessFor(entry: ModelEntry, state: State, metadata: Metadata): Guess {
-  const guesses = guessesOf(entry, formIn(metadata), state);
+  const form = formIn(metadata);
+  const isOfAnother = metadata[METADATA.options] === undefined || entryIn(metadata) !== undefined;
+  const stored = isOfAnother ? [] : [{ entry, options: optionsIn(metadata), form }];
+  const guesses = [...stored, ...guessesOf(entry, form, state)];
   return guesses.find((guess) => isOf(guess, state)) ?? guesses[0];
 }

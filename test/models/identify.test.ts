@@ -69,6 +69,31 @@ describe('identify', () => {
   });
 });
 
+describe('options of a network that nothing is called', () => {
+  const options = { stemStride: 1, width: 0.3, classes: 3 };
+  const state = assignNamedWeights(createModel('repghostnet_100', options)).state();
+  const stored = { 'ghostkit.options': JSON.stringify({ stemStride: 1, width: 0.3 }) };
+  const checkpoint = (metadata: object) => ({ state, metadata }) as unknown as Parameters<typeof identify>[0];
+
+  it('are not left out, since no shape would tell', () => {
+    const named = { ...stored, 'ghostkit.model': 'repghost\u001b[2Jnet' };
+    expect(guessModel(state, named)).toBeUndefined();
+    expect(() => identify(checkpoint(named))).toThrow(
+      'the metadata ghostkit.model is repghost\\u{1b}[2Jnet, a network that ghostkit does not know; name the one that it is',
+    );
+    expect(() => identify(checkpoint(stored))).toThrow(
+      'the metadata ghostkit.options is of a network that is not named; name it',
+    );
+    // Weights that say nothing are told by their shapes.
+    expect(identify(checkpoint({}))?.options).toEqual({ width: 0.3 });
+  });
+
+  it('are those of the network that is named', () => {
+    const named = { ...stored, 'ghostkit.model': 'somebody' };
+    expect(identify(checkpoint(named), 'repghostnet_100')?.options).toEqual({ stemStride: 1, width: 0.3 });
+  });
+});
+
 describe('metadataOf', () => {
   const asStored = (model: Classifier, metadata: Readonly<Record<string, string>>) =>
     ({ state: model.state(), metadata }) as unknown as Parameters<typeof identify>[0];
