@@ -13,7 +13,7 @@ import type { QuantizedModel } from '../quantize/types.js';
 import { GhostkitError } from '../tensor/error.js';
 import { readCalibration } from './calibration.js';
 import { UsageError } from './errors.js';
-import { formatBytes, type Io, printJson } from './output.js';
+import { formatBytes, type Io, printJson, writeLine } from './output.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
 
@@ -64,7 +64,7 @@ export async function writeCompiled(
   const inFloat = quantized?.layers.filter(({ precision }) => precision !== 'int8').length;
   const int8 = quantized && `, ${quantized.layers.length} layers in 8 bits${inFloat ? ` but for ${inFloat}` : ''}`;
   const weights = `${int8 ?? ''}${half ? `, ${int8 ? 'other ' : ''}weights in 16 bits` : ''}`;
-  io.out.write(`${output}: ${titleOf(loaded)}, compiled for ${picture}${weights}, ${formatBytes(bytes.length)}\n`);
+  writeLine(io.out, `${output}: ${titleOf(loaded)}, compiled for ${picture}${weights}, ${formatBytes(bytes.length)}`);
 }
 
 /** The network in 8 bits, for one picture at a time. */

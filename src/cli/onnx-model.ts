@@ -7,7 +7,7 @@ import { packageVersion } from '../formats/package-version.js';
 import { optimize } from '../graph/passes/deploy.js';
 import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
 import { trace } from '../nn/trace.js';
-import { formatBytes, type Io, printJson } from './output.js';
+import { formatBytes, type Io, printJson, writeLine } from './output.js';
 
 /** Writes a network in the form it has as an ONNX file, with its labels and how pictures are prepared for it. */
 export async function writeOnnx(
@@ -32,7 +32,8 @@ export async function writeOnnx(
     printJson(io, { path: output, bytes: bytes.length, format: 'onnx', input: inputShape, model: described });
     return;
   }
-  io.out.write(
-    `${output}: ${titleOf(loaded)}, ${form} form, ONNX for ${inputShape.join(' x ')}, ${formatBytes(bytes.length)}\n`,
+  writeLine(
+    io.out,
+    `${output}: ${titleOf(loaded)}, ${form} form, ONNX for ${inputShape.join(' x ')}, ${formatBytes(bytes.length)}`,
   );
 }

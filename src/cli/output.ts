@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
+import { printable } from '../formats/text.js';
 
 /** A terminal, a pipe, or a test's ear. */
 export interface Sink {
@@ -20,8 +21,24 @@ export function styleFor(sink: Sink): Style {
   return sink.isTTY && !process.env.NO_COLOR ? styleText : (_, text) => text;
 }
 
+/** Longer than any line or cell of a table that is of use to a person. */
+const LONGEST = 4000;
+
+/** Writes a line, without what would move a terminal's cursor: names of strangers are in it. */
+export function writeLine(sink: Sink, line: string): void {
+  sink.write(`${printable(line, LONGEST)}\n`);
+}
+
+/** The standard output as JSON. Of the characters that terminals obey JSON leaves some as they are; escaped they mean the same. */
 export function printJson(io: Io, value: unknown): void {
-  io.out.write(`${JSON.stringify(value, null, 2)}\n`);
+  const text = JSON.stringify(value, null, 2);
+  const escaped = text.replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+  io.out.write(`${escaped}\n`);
 }
 
 export interface Column {
@@ -35,27 +52,36 @@ const NO_BORDERS = Object.fromEntries(
   ),
 );
 
-/** Rows under titles, in columns two spaces apart. */
-export function formatTable(
-  columns: readonly Column[],
-  rows: readonly (readonly string[])[],
-  style: Style = (_, text) => text,
-): string {
+const cellsOf = (row: readonly string[]) => row.map((cell) => printable(cell, LONGEST));
+
+function layOut(aligns: readonly ('left' | 'right')[], rows: readonly (readonly string[])[]): string {
   const table = new Table({
     chars: { ...NO_BORDERS, 'left-mid': '', middle: '  ' },
-    colAligns: columns.map(({ align = 'left' }) => align),
+    colAligns: [...aligns],
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
   });
-  if (columns.some(({ title }) => title !== '')) table.push(columns.map(({ title }) => style('dim', title)));
   for (const row of rows) table.push([...row]);
   const lines = table.toString().split('\n');
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
 }
 
+/** Rows under titles, in columns two spaces apart. Cells are shown as {@link writeLine} shows lines. */
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  style: Style = (_, text) => text,
+): string {
+  const titles = columns.some(({ title }) => title !== '') ? [columns.map(({ title }) => style('dim', title))] : [];
+  return layOut(
+    columns.map(({ align = 'left' }) => align),
+    [...titles, ...rows.map(cellsOf)],
+  );
+}
+
 /** Names and what they stand for, one pair a line. */
-export function formatPairs(pairs: readonly (readonly [string, string])[], style?: Style): string {
-  const names = pairs.map(([name, value]) => [style ? style('dim', name) : name, value]);
-  return formatTable([{ title: '' }, { title: '' }], names);
+export function formatPairs(pairs: readonly (readonly [string, string])[], style: Style = (_, text) => text): string {
+  const rows = pairs.map(cellsOf).map(([name, value]) => [style('dim', name), value]);
+  return layOut(['left', 'left'], rows);
 }
 
 /** `5.18 M`, `142 M`, `19.6 k`: three digits are what a person compares. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { Option } from 'commander';
 import { openClassifier } from '../classify/classifier-file.js';
 import type { PreparationOptions } from '../classify/preparation.js';
+import { haveProbabilities, NO_PROBABILITIES } from '../classify/scores.js';
 import { fewAtOnce } from '../data/few-at-once.js';
 import { loadImage } from '../data/image.js';
 import { topClasses } from '../data/top-classes.js';
@@ -17,7 +18,7 @@ import { type CommandFactory, type CommonOptions, command, positiveInteger, pref
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
 import { entryFor, isModelName } from './model-names.js';
-import { formatPercent, formatTable, type Io, printJson, styleFor } from './output.js';
+import { formatPercent, formatTable, type Io, printJson, styleFor, writeLine } from './output.js';
 import { expandPictures, type Picture } from './pictures.js';
 import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
@@ -65,7 +66,8 @@ async function cachedWeights(name: string): Promise<string> {
   return requireCached(name);
 }
 
-function best(logits: Float32Array, count: number, labels: readonly string[] | undefined): Guess[] {
+function best(logits: Float32Array, count: number, labels: readonly string[] | undefined): Guess[] | undefined {
+  if (!haveProbabilities(logits)) return undefined;
   return topClasses(logits, count, labels).map(({ index, ...guess }) => ({ class: index, ...guess }));
 }
 
@@ -96,7 +98,7 @@ async function* predictions(
   pictures: readonly Picture[],
   preprocessing: Preprocessing,
   batch: number,
-  describe: (logits: Float32Array) => Guess[],
+  describe: (logits: Float32Array) => Guess[] | undefined,
 ): AsyncGenerator<Prediction> {
   const groups = Array.from({ length: Math.ceil(pictures.length / batch) }, (_, i) =>
     pictures.slice(i * batch, (i + 1) * batch),
@@ -117,7 +119,9 @@ async function* predictions(
     }
     for (const { path, input, error } of group) {
       const logits = input && rows.shift();
-      yield logits ? { path, top: describe(logits) } : { path, error };
+      const top = logits && describe(logits);
+      if (top) yield { path, top };
+      else yield { path, error: error ?? `${path}: ${NO_PROBABILITIES}` };
     }
   }
 }
@@ -127,9 +131,7 @@ function show(io: Io, { path, top = [] }: Prediction, several: boolean): void {
   const style = styleFor(io.out);
   const name = ({ class: i, label }: Guess) => (label === undefined ? `class ${i}` : printable(label));
   if (top.length === 1) {
-    io.out.write(
-      `${several ? `${printable(path, 500)}  ` : ''}${name(top[0])}  ${formatPercent(top[0].probability)}\n`,
-    );
+    writeLine(io.out, `${several ? `${path}  ` : ''}${name(top[0])}  ${formatPercent(top[0].probability)}`);
     return;
   }
   if (several) io.out.write(`${style('bold', printable(path, 500))}\n`);
@@ -158,7 +160,7 @@ async function predict(io: Io, args: readonly string[], options: PredictOptions)
   for await (const prediction of predictions(net, pictures, preprocessing, batch, describe)) {
     results.push(prediction);
     bar.clear();
-    if (prediction.error) io.err.write(`error: ${prediction.error}\n`);
+    if (prediction.error) writeLine(io.err, `error: ${prediction.error}`);
     else if (!options.json) show(io, prediction, pictures.length > 1);
     bar.update(results.length);
   }

@@ -7,7 +7,7 @@ import { evalCommand } from './eval.js';
 import { finetuneCommand } from './finetune.js';
 import { infoCommand } from './info.js';
 import { modelsCommand } from './models.js';
-import type { Io } from './output.js';
+import { type Io, writeLine } from './output.js';
 import { predictCommand } from './predict.js';
 import { quantizeCommand } from './quantize.js';
 import { swapCommand } from './swap.js';
@@ -58,7 +58,9 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     const { line, exitCode } = explainError(error);
     if (line !== undefined) io.err.write(`error: ${line}\n`);
-    if (line !== undefined && args.includes('--debug')) io.err.write(`${stackOf(error)}\n`);
+    if (line !== undefined && args.includes('--debug')) {
+      for (const frame of stackOf(error).split('\n')) writeLine(io.err, frame);
+    }
     return exitCode;
   }
 }

@@ -3,7 +3,7 @@ import { printable } from '../formats/text.js';
 import { titleOf } from '../models/identify.js';
 import type { EpochMetrics } from '../train/metrics-log.js';
 import type { StepReport, TrainObserver } from '../train/observer.js';
-import { formatPercent, type Io, type Sink, styleFor } from './output.js';
+import { formatPercent, type Io, type Sink, styleFor, writeLine } from './output.js';
 import { formatSeconds } from './progress.js';
 
 const REDRAW_MS = 100;
@@ -70,7 +70,7 @@ export function trainingView(io: Io, epochs: number, quiet: boolean): TrainObser
       if (epoch + step === 0) return;
       const where =
         step < steps ? `epoch ${epoch + 1}, step ${step + 1} of ${steps}` : `the evaluation of epoch ${epoch + 1}`;
-      io.out.write(`goes on with ${where}\n`);
+      writeLine(io.out, `goes on with ${where}`);
     },
     step(report) {
       line.draw(() => stepLine(report));
@@ -99,7 +99,7 @@ export function reportSkippedLinks(io: Io, links: readonly string[] = []): void 
   const more = links.length > NAMED ? ` and ${links.length - NAMED} more` : '';
   const what =
     links.length === 1 ? '1 link leads out of the data and is' : `${links.length} links lead out of the data and are`;
-  io.err.write(`warning: ${what} not followed: ${few.join(', ')}${more}\n`);
+  writeLine(io.err, `warning: ${what} not followed: ${few.join(', ')}${more}`);
 }
 
 /** Says how many pictures cannot be read, and which, but none twice. */
@@ -114,5 +114,5 @@ export function reportUnreadable(io: Io, pictures: readonly Unreadable[], told =
   });
   const more = news.length > NAMED ? ` and ${news.length - NAMED} more` : '';
   const what = news.length === 1 ? '1 picture cannot be read and is' : `${news.length} pictures cannot be read and are`;
-  io.err.write(`warning: ${what} left out: ${few.join(', ')}${more}\n`);
+  writeLine(io.err, `warning: ${what} left out: ${few.join(', ')}${more}`);
 }

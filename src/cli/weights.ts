@@ -1,12 +1,11 @@
 import { Argument } from 'commander';
-import { printable } from '../formats/text.js';
 import { cachedPath, cacheState, pull, verify } from '../hub/cache.js';
 import { expandWeights, GROUPS, WEIGHTS, type WeightsEntry } from '../hub/manifest.js';
 import { findOnnxRuntime } from '../runtime/onnx/onnxruntime.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type CommandFactory, type CommonOptions, command } from './command.js';
 import { UsageError } from './errors.js';
-import { formatBytes, formatTable, type Io, printJson, styleFor } from './output.js';
+import { formatBytes, formatTable, type Io, printJson, styleFor, writeLine } from './output.js';
 import { type Progress, progress } from './progress.js';
 
 type Action = 'list' | 'pull' | 'verify';
@@ -81,17 +80,17 @@ async function pullAll(io: Io, names: readonly string[], { json, force }: Weight
       results.push({ name: entry.name, ...pulled });
       files.push(entry.file);
       const how = pulled.state === 'there' ? 'is there' : `${formatBytes(pulled.bytes ?? 0)}`;
-      if (!json) io.out.write(`${entry.name}: ${how}, ${pulled.path}${remarksOn(entry, pulled.verified)}\n`);
+      if (!json) writeLine(io.out, `${entry.name}: ${how}, ${pulled.path}${remarksOn(entry, pulled.verified)}`);
     } catch (error) {
       bar?.clear();
       if (!(error instanceof GhostkitError)) throw error;
       failed = true;
       results.push({ name: entry.name, error: error.message });
-      io.err.write(`error: ${printable(error.message, 500)}\n`);
+      writeLine(io.err, `error: ${error.message}`);
     }
   }
   const remark = await remarkOnRuntime(files);
-  if (remark) io.err.write(`note: ${remark}\n`);
+  if (remark) writeLine(io.err, `note: ${remark}`);
   if (json) printJson(io, results);
   return failed ? 1 : 0;
 }
@@ -110,7 +109,7 @@ async function verifyAll(io: Io, names: readonly string[], { json }: WeightsOpti
   else {
     for (const { name, state, reason } of results) {
       const said = reason ?? (state === 'absent' ? `not in the cache; ghostkit weights pull ${name}` : undefined);
-      io.out.write(`${name}: ${state}${said ? `, ${said}` : ''}\n`);
+      writeLine(io.out, `${name}: ${state}${said ? `, ${said}` : ''}`);
     }
     if (results.length === 0) io.out.write('nothing is in the cache\n');
   }

@@ -1,7 +1,9 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { METADATA } from '../../src/formats/metadata.js';
+import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.js';
 import { onnxFile, scalar, tensor } from '../support/onnx-files.mjs';
 import { encoder, pattern } from '../support/pictures.js';
 import { failure, run, writeCheckpoint } from './run.js';
@@ -86,6 +88,31 @@ describe('ONNX files on the command line', () => {
     const compiled = at('small.ghost.safetensors');
     await expectDone('convert', at('small.onnx'), compiled);
     expectSame(await guesses('--weights', compiled), wanted);
+  });
+
+  it('move no cursor by what they call things', async () => {
+    const evil = '\u001b]0;title\u0007\u009b31m\u202e\n';
+    await expectDone('convert', at('small.onnx'), at('named.safetensors'));
+    const { tensors, metadata } = readSafetensors(await readFile(at('named.safetensors')));
+    const labels = JSON.stringify(Array.from({ length: 10 }, (_, i) => `${evil}${i}`));
+    const said = { ...metadata, [METADATA.model]: evil, [METADATA.labels]: labels, [evil]: evil };
+    await writeFile(at('evil.safetensors'), writeSafetensors(tensors, { metadata: said }));
+    for (const args of [
+      ['info', at('evil.safetensors')],
+      ['info', '--json', at('evil.safetensors')],
+      ['predict', '--weights', at('evil.safetensors'), photo, photo],
+      ['convert', at('evil.safetensors'), at('evil.onnx')],
+      ['convert', at('evil.safetensors'), at('evil.ghost.safetensors')],
+      ['info', at('evil.ghost.safetensors')],
+      ['predict', '--json', '--weights', at('evil.ghost.safetensors'), photo],
+      ['convert', at('evil.safetensors'), at('evil2.safetensors'), '--deploy'],
+      ['eval', '--weights', at('evil.safetensors'), at(evil)],
+      ['info', at(evil), '--debug'],
+    ]) {
+      const { out, err } = await run(...args);
+      expect(out + err).toMatch(/title/);
+      expect((out + err).replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    }
   });
 
   it('are described', async () => {

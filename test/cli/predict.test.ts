@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { blackPng, encoder, pattern, plain } from '../support/pictures.js';
 import { makeLinkedFolders, makePipe, noPipes } from '../support/special-files.js';
-import { failure, run, writeCheckpoint } from './run.js';
+import { failure, run, writeBroken, writeCheckpoint } from './run.js';
 
 let folder: string;
 let weights: string;
@@ -87,6 +87,16 @@ describe('predict', () => {
     expect(code).toBe(1);
     expect(err).toBe(`error: ${at('text.jpg')}: not a picture (JPEG, PNG, WebP, AVIF, GIF or TIFF)\n`);
     expect(out.split('\n').map((line) => line.split('  ')[0])).toEqual([at('photo.jpg'), at('dot.png'), '']);
+  });
+
+  it('says of a picture that the network gives no numbers for it', async () => {
+    const broken = await writeBroken(at('nan.safetensors'), 'repghostnet_100', Number.NaN);
+    const args = ['predict', '--weights', broken, at('photo.jpg')];
+    const message = `${at('photo.jpg')}: the network gives no numbers for it (NaN or infinity); its weights may be damaged`;
+    expect(await failure(1, ...args)).toBe(message);
+    const { code, out } = await run(...args, '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(out).predictions).toEqual([{ path: at('photo.jpg'), error: message }]);
   });
 
   it('gives the same for any batch', async () => {
@@ -192,7 +202,12 @@ describe('predict', () => {
     [2, ['--interpolation', 'cubic'], 'Allowed choices are bilinear, bicubic.'],
     [2, ['--treads', '2'], "unknown option '--treads'; did you mean --threads?"],
     [1, ['--threads', '1000'], 'threads: a number from 1 to 64, got 1000'],
-    [1, ['--size', '100000'], 'the model needs'],
+    [1, ['--size', '10000'], 'the model needs'],
+    [1, ['--size', '100000'], 'pictures of 100000 x 100000 pixels are too large; 10000 a side are the most'],
+    [1, ['--size', '100000', '--backend', 'onnx'], 'pictures of 100000 x 100000 pixels are too large'],
+    [2, ['--mean', '0x1,0,0'], 'It must be a number, as 0.05 or 1e-3.'],
+    [2, ['--mean', '1,2'], 'It must be three numbers.'],
+    [2, ['--std', '1,,1'], 'It must be a number, as 0.05 or 1e-3.'],
   ])('exit code %i for %j', async (code, args, message) => {
     expect(await failure(code, 'predict', '--weights', weights, at('dot.png'), ...args)).toContain(message);
   });
