@@ -1,18 +1,26 @@
 import { isOnnxPath, openCheckpoint } from '../classify/model-source.js';
-import { checkFolderOf, writeFileAtomic } from '../formats/atomic.js';
+import { writeFileAtomic } from '../formats/atomic.js';
 import { fitsFloat16 } from '../formats/half.js';
 import { writeSafetensors } from '../formats/safetensors.js';
 import { DeployedClassifier } from '../models/deployed.js';
 import { type LoadedModel, metadataOf, titleOf } from '../models/identify.js';
 import { usableThreads } from '../runtime/executor.js';
 import { GhostkitError } from '../tensor/error.js';
-import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
+import {
+  type CommandFactory,
+  type CommonOptions,
+  command,
+  positiveInteger,
+  preferOption,
+  storedSide,
+} from './command.js';
 import { COMPILED, writeCompiled } from './compiled-model.js';
 import { UsageError } from './errors.js';
 import { readLabels } from './labels.js';
 import { entryFor } from './model-names.js';
 import { writeOnnx } from './onnx-model.js';
-import { formatBytes, type Io, printJson } from './output.js';
+import { formatBytes, type Io, printJson, writeLine } from './output.js';
+import { checkOutput } from './output-file.js';
 import { withPreparation } from './preparation.js';
 
 interface ConvertOptions extends CommonOptions {
@@ -39,7 +47,7 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
   if (!output.endsWith('.safetensors') && !onnx)
     throw new UsageError(`${output}: the name of the output must end in .safetensors or .onnx`);
   // What can be told before the work is.
-  await checkFolderOf(output);
+  await checkOutput(output, [input]);
   if (options.threads !== undefined) usableThreads(options.threads);
   const { checkpoint, loaded } = await openCheckpoint(input, {
     name: options.model && entryFor(options.model).name,
@@ -92,7 +100,7 @@ async function convert(io: Io, input: string, output: string, options: ConvertOp
   }
   const what = result ? `${titleOf(result)}, ${result.form} form` : 'not a known network';
   const note = kept.size > 0 ? ` (${kept.size} in 32 bits, for which 16 have no room)` : '';
-  io.out.write(`${output}: ${what}, ${state.size} tensors${note}, ${formatBytes(bytes.length)}\n`);
+  writeLine(io.out, `${output}: ${what}, ${state.size} tensors${note}, ${formatBytes(bytes.length)}`);
 }
 
 export const convertCommand: CommandFactory = (io) =>
@@ -113,7 +121,7 @@ export const convertCommand: CommandFactory = (io) =>
     .option('--deploy', 're-parameterised, and with the batch norms folded into the convolutions')
     .option('--half', 'in 16 bits: half the size, and still 3 digits')
     .option('--labels <file>', 'put the names of the classes in')
-    .option('--size <pixels>', 'side of the pictures of a compiled model (default: as it was trained)', positiveInteger)
+    .option('--size <pixels>', 'side of the pictures of a compiled model (default: as it was trained)', storedSide)
     .option('--threads <n>', 'the most threads a compiled model can use (default: 4)', positiveInteger)
     .option('--int8', 'a compiled model in 8 bits: a quarter of the size, and in browsers faster')
     .option('--calibrate <folder>', 'pictures like those it will see, which --int8 needs')

@@ -5,7 +5,7 @@ import { createLoader, type Loader } from '../data/loader/loader.js';
 import { openDataset } from '../data/open-dataset.js';
 import { preprocessingMetadata } from '../data/preprocessing.js';
 import type { Preprocessing } from '../data/transform.js';
-import { checkFolderOf, writeFileAtomic } from '../formats/atomic.js';
+import { writeFileAtomic } from '../formats/atomic.js';
 import { METADATA } from '../formats/metadata.js';
 import { packageVersion } from '../formats/package-version.js';
 import { deploy, optimize } from '../graph/passes/deploy.js';
@@ -21,10 +21,17 @@ import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 import { EVALUATION_BATCH, evaluate } from '../train/evaluate.js';
 import { CALIBRATION_PICTURES, readCalibration } from './calibration.js';
-import { type CommandFactory, type CommonOptions, command, positiveInteger, preferOption } from './command.js';
+import {
+  type CommandFactory,
+  type CommonOptions,
+  command,
+  positiveInteger,
+  preferOption,
+  storedSide,
+} from './command.js';
 import { COMPILED, MODEL_THREADS } from './compiled-model.js';
 import { UsageError } from './errors.js';
-import { matchClasses } from './eval.js';
+import { checkNumbers, matchClasses } from './eval.js';
 import { entryFor } from './model-names.js';
 import {
   formatBytes,
@@ -35,7 +42,9 @@ import {
   type Io,
   printJson,
   styleFor,
+  writeLine,
 } from './output.js';
+import { checkOutput } from './output-file.js';
 import { withPreparation } from './preparation.js';
 import { progress } from './progress.js';
 import { machineSettings } from './training-options.js';
@@ -111,6 +120,7 @@ async function accuracies(
     try {
       loader = await createLoader(dataset, { batchSize, preprocessing, mode: 'eval', workers });
       const found = await evaluate(net, loader, { classOf, onProgress: (done) => bar.update(done) });
+      if (found) checkNumbers(i === 0 ? 'in float' : 'in 8 bits', found);
       if (found) results.push({ top1: found.top1, top5: found.top5, count: found.count });
     } finally {
       bar.clear();
@@ -143,7 +153,7 @@ async function quantize(io: Io, input: string, output: string, options: Quantize
   }
   if (onnx && options.threads !== undefined) throw new UsageError('--threads is for compiled models');
   // What can be told before the work is.
-  await checkFolderOf(output);
+  await checkOutput(output, [input]);
   if (options.threads !== undefined) usableThreads(options.threads);
   const dataset = options.data === undefined ? undefined : await heldOut(io, options.data);
   const source = await loadModel(input, {
@@ -253,7 +263,8 @@ function show(
   }
   io.out.write(`\n${formatTable(columns, rows, style)}`);
   if (options.layers) io.out.write(`\n${layerTable(layers, style)}`);
-  io.out.write(`\n${output} is written\n`);
+  io.out.write('\n');
+  writeLine(io.out, `${output} is written`);
 }
 
 const speedOf = (ratio: number) => (ratio < 1 ? `${(1 / ratio).toFixed(2)}x slower` : `${ratio.toFixed(2)}x faster`);
@@ -293,7 +304,7 @@ export const quantizeCommand: CommandFactory = (io) =>
     .option('--float-layers <names>', 'layers that stay in float, with commas between (default: those where it pays)')
     .option('--data <path>', 'validation pictures with a folder for each class, to tell the accuracy before and after')
     .option('--layers', 'show the error of every layer')
-    .option('--size <pixels>', 'side of the square that the network sees (default: as it was trained)', positiveInteger)
+    .option('--size <pixels>', 'side of the square that the network sees (default: as it was trained)', storedSide)
     .option(
       '--threads <n>',
       `the most threads that a compiled model can use (default: ${MODEL_THREADS})`,

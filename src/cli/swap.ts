@@ -1,16 +1,16 @@
-import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Option } from 'commander';
 import { BACKENDS, type Backend } from '../headswap/backends.js';
-import { checkFits, pictureFormat, pictureInfo } from '../headswap/picture-file.js';
+import { checkFits, type PictureFormat, pictureFormat, pictureInfo } from '../headswap/picture-file.js';
 import { STAGES, type Stage, type SwapResult, swapHead } from '../headswap/pipeline.js';
 import { stageFolder, swapProvenance, writeSwap } from '../headswap/swap-file.js';
 import { cacheFolder } from '../hub/folders.js';
 import { type CommandFactory, type CommonOptions, command, positiveInteger } from './command.js';
 import { requireConsent } from './consent.js';
 import { UsageError } from './errors.js';
-import { formatMs, formatTable, type Io, printJson, styleFor } from './output.js';
+import { formatMs, formatTable, type Io, printJson, styleFor, writeLine } from './output.js';
+import { checkOutput } from './output-file.js';
 
 interface SwapCliOptions extends CommonOptions {
   source: string;
@@ -53,24 +53,12 @@ function stageLine({ err }: Io): { show(stage: Stage, index: number, count: numb
   };
 }
 
-function placeOf(path: string): string {
+/** The format that the output's name asks for. */
+function formatOf({ output }: SwapCliOptions): PictureFormat {
   try {
-    return realpathSync(path);
-  } catch {
-    return resolve(path);
-  }
-}
-
-function checkOutput({ output, source, target }: SwapCliOptions): void {
-  try {
-    pictureFormat(output);
+    return pictureFormat(output);
   } catch (error) {
     throw new UsageError((error as Error).message);
-  }
-  // However the paths are written.
-  const [made, ...from] = [output, source, target].map(placeOf);
-  if (from.includes(made)) {
-    throw new UsageError(`${output}: the output would take the place of a picture that it is made from`);
   }
 }
 
@@ -80,22 +68,24 @@ function show(io: Io, { timings, plugins, image }: SwapResult, output: string): 
   rows.push(['all', formatMs(total), '']);
   const columns = [{ title: 'stage' }, { title: 'time', align: 'right' } as const, { title: 'with' }];
   io.out.write(formatTable(columns, rows, styleFor(io.out)));
-  io.out.write(`\n${output}: ${image.width} x ${image.height} pixels, marked as made with a trained model\n`);
+  io.out.write('\n');
+  writeLine(io.out, `${output}: ${image.width} x ${image.height} pixels, marked as made with a trained model`);
 }
 
 async function swap(io: Io, options: SwapCliOptions): Promise<void> {
-  const { output, json, stages, consent, weights = join(cacheFolder(), 'weights') } = options;
-  checkOutput(options);
-  await requireConsent(io, consent);
+  const { output, json, stages, consent, source, target, weights = join(cacheFolder(), 'weights') } = options;
+  const format = formatOf(options);
   // Minutes of work would be lost at the end.
-  checkFits(await pictureInfo(options.target), pictureFormat(options.output));
+  await checkOutput(output, [source, target]);
+  await requireConsent(io, consent);
+  checkFits(await pictureInfo(target), format);
   const line = stageLine(io);
   let result: SwapResult;
   try {
     result = await swapHead({
       ...options,
       weights,
-      stages: stages === undefined ? undefined : await stageFolder(stages),
+      stages: stages === undefined ? undefined : await stageFolder(stages, [source, target]),
       onProgress: line.show,
     });
   } finally {
@@ -109,7 +99,7 @@ async function swap(io: Io, options: SwapCliOptions): Promise<void> {
     printJson(io, { path: output, width, height, weights, timings, plugins, notes, faces, provenance });
     return;
   }
-  for (const note of notes) io.err.write(`note: ${note}\n`);
+  for (const note of notes) writeLine(io.err, `note: ${note}`);
   show(io, result, output);
 }
 

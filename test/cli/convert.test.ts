@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.js';
 import { assignNamedWeights } from '../../src/models/named-weights.js';
@@ -116,6 +116,19 @@ describe('convert', () => {
     expect(await failure(1, 'predict', '--weights', at('other.safetensors'), at('picture.png'))).toContain(
       'not the weights of a network that ghostkit knows',
     );
+  });
+
+  it('does not put what it makes in the place of what it is made from', async () => {
+    const original = await writeCheckpoint(at('once.safetensors'), 'repghostnet_050');
+    const before = await readFile(original);
+    await symlink('once.safetensors', at('link.safetensors'));
+    const names = [original, `${folder}/./once.safetensors`, at('link.safetensors'), relative('.', original)];
+    for (const name of names) {
+      const message = `${name}: the output would take the place of a file that it is made from; give it another name`;
+      expect(await failure(2, 'convert', original, name, '--half', '--deploy')).toBe(message);
+    }
+    expect(await failure(2, 'convert', at('link.safetensors'), original)).toContain('would take the place');
+    expect(await readFile(original)).toEqual(before);
   });
 
   it('leaves nothing behind when it fails', async () => {

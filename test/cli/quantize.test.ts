@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -61,10 +61,14 @@ describe('ghostkit quantize', () => {
   it('says what is wrong before the work is done', async () => {
     // What it is calibrated on is not there either, and is looked at only later.
     const asked = ['--calibrate', at('nothing')];
+    await link(weights, at('same.onnx'));
     for (const [output, more, message] of [
       [join(folder, 'none/x.ghost.safetensors'), [], 'none does not exist'],
       [at('x.ghost.safetensors'), ['--data', at('no data')], 'no data'],
       [at('x.onnx'), ['--threads', '2'], '--threads is for compiled models'],
+      [at('x.onnx'), ['--size', '1'], 'It must be from 8 to 4096 pixels.'],
+      [at('x.onnx'), ['--size', '100000'], 'It must be from 8 to 4096 pixels.'],
+      [at('same.onnx'), [], 'the output would take the place of a file that it is made from'],
     ] as const) {
       const { code, err } = await run('quantize', weights, output, ...asked, ...more);
       expect(code).toBeGreaterThan(0);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -8,6 +8,7 @@ import { requireConsent } from '../../src/cli/consent.js';
 import { loadImage } from '../../src/data/image.js';
 import { applyTransform } from '../../src/headswap/geometry.js';
 import { wideTransform } from '../../src/headswap/geometry-crops.js';
+import { STAGE_PICTURES } from '../../src/headswap/pipeline.js';
 import { COMPOSITE_SOURCE_TYPE } from '../../src/headswap/provenance.js';
 import { encoder, pattern } from '../support/pictures.js';
 import { failure, run } from './run.js';
@@ -80,16 +81,33 @@ describe('swap', () => {
     );
     expect(
       await failure(2, 'swap', '--source', photo(1), '--target', at('nobody.png'), '-o', at('nobody.png')),
-    ).toContain('would take the place of a picture that it is made from');
+    ).toContain('would take the place of a file that it is made from');
     expect(await refused(1, '--target', photo(5), '--consent', '--weights', at('nobody.png'))).toContain(
       'nobody.png: not a folder',
     );
     const another = `${folder}/./nobody.png`;
     expect(await failure(2, 'swap', '--source', photo(1), '--target', at('nobody.png'), '-o', another)).toContain(
-      'would take the place of a picture that it is made from',
+      'would take the place of a file that it is made from',
     );
     expect(await failure(2, 'swap', '--source', photo(1), '-o', at('out.png'))).toContain("'--target <picture>'");
   }, 60_000);
+
+  it('refuses before any work what could not be written at its end, or would destroy what it begins with', async () => {
+    const begin = ['swap', '--source', photo(1), '--consent', '--weights', 'from-names', '--target'];
+    expect(await failure(1, ...begin, photo(5), '-o', at('nowhere/out.png'))).toContain(
+      `the folder ${at('nowhere')} does not exist`,
+    );
+    for (const name of STAGE_PICTURES) {
+      const stages = at(`stages of ${name}`);
+      await mkdir(stages);
+      await copyFile(at('nobody.png'), join(stages, `${name}.png`));
+      await symlink(join(stages, `${name}.png`), join(stages, 'target.png'));
+      expect(await failure(1, ...begin, join(stages, 'target.png'), '-o', at('out.png'), '--stages', stages)).toBe(
+        `${join(stages, name)}.png: a stage's picture would take the place of one that the swap begins with; name another folder`,
+      );
+      expect(await readdir(stages)).toEqual([`${name}.png`, 'target.png']);
+    }
+  });
 
   // The full networks at 512 px, some 500 G multiply-accumulates: half a minute on two cores, more beside other tests. Nothing smaller
   // would show that they fit together.

@@ -1,8 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { writeFileAtomic } from '../../src/formats/atomic.js';
 import { loadState, parseCheckpoint } from '../../src/formats/checkpoint.js';
 import { readCheckpoint } from '../../src/formats/checkpoint-file.js';
 import { writeSafetensors } from '../../src/formats/safetensors.js';
@@ -146,29 +145,5 @@ describe('loadState', () => {
     const optional = () => true;
     expect(loadState(expected, new Map([['x', of([1])]]), { optional }).size).toBe(0);
     expect(() => loadState(expected, new Map([['bn1.weight', of([5])]]), { optional })).toThrow(/needs \[4\]/);
-  });
-});
-
-describe('writeFileAtomic', () => {
-  const path = join(folder, 'out.bin');
-
-  it('writes, replaces and follows a link', async () => {
-    await writeFileAtomic(path, 'one');
-    await writeFileAtomic(path, Uint8Array.of(0x74, 0x77, 0x6f));
-    expect(readFileSync(path, 'utf8')).toBe('two');
-    const link = join(folder, 'link.bin');
-    symlinkSync(path, link);
-    await writeFileAtomic(link, 'three');
-    expect(readFileSync(path, 'utf8')).toBe('three');
-  });
-
-  it('says why it cannot, and leaves nothing behind', async () => {
-    const files = readdirSync(folder);
-    const lost = join(folder, 'no', 'out.bin');
-    await expect(writeFileAtomic(lost, 'x')).rejects.toThrow(`the folder ${join(folder, 'no')} does not exist`);
-    await expect(writeFileAtomic(join(path, 'x'), 'x')).rejects.toThrow('is not a folder');
-    await expect(writeFileAtomic(folder, 'x')).rejects.toThrow(`cannot write ${folder}: it is a folder`);
-    expect(readdirSync(folder)).toEqual(files);
-    expect(process.listeners('exit').filter((l) => l.name === 'removeUnfinished')).toHaveLength(1);
   });
 });
