@@ -1,5 +1,4 @@
 import { cpus } from 'node:os';
-import { setImmediate } from 'node:timers/promises';
 import { Option } from 'commander';
 import { runLoaded } from '../classify/onnx.js';
 import type { Form } from '../models/identify.js';
@@ -58,8 +57,6 @@ async function timesOf(io: Io, net: Runner, inputs: Inputs, runs: number): Promi
     if (outputs instanceof Promise) await outputs;
     times.push(performance.now() - before);
     bar.update(times.length);
-    // A run does not return to the event loop, which is where Ctrl-C waits.
-    await setImmediate();
   }
   bar.clear();
   return times;

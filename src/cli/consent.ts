@@ -11,8 +11,11 @@ export function terminalAsk(io: Io): Ask | undefined {
   if (!process.stdin.isTTY || !io.err.isTTY) return undefined;
   return async (question) => {
     const lines = createInterface({ input: process.stdin, output: process.stderr });
-    // Ctrl-C goes where it goes elsewhere, and the end of the input is no answer.
-    lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+    // Ctrl-C ends the process as elsewhere, with the terminal as it was; the end of the input is no answer.
+    lines.once('SIGINT', () => {
+      lines.close();
+      process.kill(process.pid, 'SIGINT');
+    });
     const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
     try {
       return await Promise.race([lines.question(question), ended]);

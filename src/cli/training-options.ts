@@ -15,12 +15,14 @@ import {
   parseSettings,
   resolveConfig,
 } from '../train/resolve-config.js';
+import { RunFolder } from '../train/run-folder.js';
 import { type TrainResult, train } from '../train/trainer.js';
-import { type CommonOptions, positiveInteger, wholeNumber } from './command.js';
+import { type CommonOptions, decimal, positiveInteger, wholeNumber } from './command.js';
 import { UsageError } from './errors.js';
 import { interruptible } from './interrupt.js';
 import { entryFor } from './model-names.js';
-import { formatPercent, type Io, printJson } from './output.js';
+import { formatPercent, type Io, printJson, writeLine } from './output.js';
+import { outlivingOutput } from './streams.js';
 import { trainingView } from './training-view.js';
 
 type Json = Record<string, unknown>;
@@ -56,7 +58,7 @@ export function addTrainingOptions(command: Command): Command {
     .option('--set <key=value>', 'one setting, as optimizer.lr=0.1; may be repeated', collect)
     .option('--epochs <n>', 'how often every picture is seen', positiveInteger)
     .option('--batch <n>', 'pictures in a step', positiveInteger)
-    .option('--lr <rate>', 'the highest learning rate', Number)
+    .option('--lr <rate>', 'the highest learning rate', decimal)
     .option('--size <pixels>', 'side of the square that the network sees', positiveInteger)
     .option('--seed <n>', 'what everything random is drawn from', wholeNumber)
     .option('--threads <n>', 'threads of the network (default: one for each core)', positiveInteger)
@@ -121,43 +123,53 @@ export async function configOf(
       throw new UsageError(
         `${folder}: there is no checkpoint to go on from; to begin, name the folder or tar file with the pictures`,
       );
-    io.err.write(`${folder}: there is no checkpoint yet; the training begins anew\n`);
+    await new RunFolder(config.output).checkUnused();
+    writeLine(io.err, `${folder}: there is no checkpoint yet; the training begins anew`);
   }
   return config;
 }
 
-function summary({ folder, best, finished, epochs }: TrainResult, total: number): string {
+function summary({ folder, best, finished, epochs }: TrainResult, total: number): string[] {
   const { path } = folder;
   if (!finished)
-    return `stopped in epoch ${Math.min(epochs + 1, total)} of ${total}; --resume -o ${path} goes on from here\n`;
+    return [`stopped in epoch ${Math.min(epochs + 1, total)} of ${total}; --resume -o ${path} goes on from here`];
   const accuracy = best ? `${formatPercent(best.top1)} top-1 in epoch ${best.epoch + 1}` : '';
   const whose = best?.which === 'average' ? ' (averaged weights)' : '';
   return [
     `best: ${accuracy}${whose}`,
     `report: ${folder.report}`,
     `model: ${folder.model}; try ghostkit predict --weights ${folder.model} PICTURE`,
-    '',
-  ].join('\n');
+  ];
 }
 
 /** Trains, shows it, and returns the exit code. */
 export async function runTraining(io: Io, config: TrainConfig, { json = false }: CommonOptions): Promise<number> {
   const view = trainingView(io, config.epochs, json);
-  const { result, code } = await interruptible(async (signal) => {
+  const folder = new RunFolder(config.output);
+  // Hours of work are not lost with the terminal, or with a `| head`: what is shown stands in files too.
+  const unheard = (reason: string) =>
+    writeLine(
+      io.err,
+      `warning: cannot write to the standard output (${reason}); the training goes on, see ${folder.metricsFile}`,
+    );
+  const trained = async (signal: AbortSignal) => {
     try {
-      return await train(config, { signal, observer: view });
+      const result = await train(config, { signal, observer: view });
+      if (!json) for (const line of summary(result, config.epochs)) writeLine(io.out, line);
+      return result;
     } finally {
       view.end();
     }
-  });
-  const { finished, epochs, best, metrics, folder, unreadable } = result;
+  };
+  const { result, code } = await outlivingOutput(unheard, () => interruptible(trained));
+  const { finished, epochs, best, metrics, unreadable } = result;
   if (json) {
     printJson(io, {
       ...{ finished, model: config.model, epochs, best, folder: folder.path },
       ...(finished && { weights: folder.model, report: folder.report }),
       ...{ unreadable, metrics },
     });
-  } else io.out.write(summary(result, config.epochs));
+  }
   // Stopped by Ctrl-C behind the last step, it is finished all the same.
   return finished ? 0 : (code ?? 1);
 }

@@ -1,31 +1,39 @@
-import { spawn } from 'node:child_process';
+import { type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { failure, run } from './run.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
+const isWindows = process.platform === 'win32';
+
 interface Ended {
-  readonly code: number | null;
+  /** The exit code, or the signal that ended it. */
+  readonly code: number | string | null;
   readonly out: string;
   readonly err: string;
 }
 
 /** The built command in a process of its own. `during` may do something to it once it runs. */
-async function ghostkit(args: readonly string[], during?: (child: ReturnType<typeof spawn>) => void): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function ghostkit(
+  args: readonly string[],
+  during?: (child: ReturnType<typeof spawn>) => void,
+  stdio: StdioOptions = ['ignore', 'pipe', 'pipe'],
+): Promise<Ended> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio });
   let out = '';
   let err = '';
-  child.stdout.on('data', (data) => {
+  child.stdout?.on('data', (data) => {
     out += data;
   });
-  child.stderr.on('data', (data) => {
+  child.stderr?.on('data', (data) => {
     err += data;
   });
   during?.(child);
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, out, err };
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  return { code: code ?? signal, out, err };
 }
 
 const COMMANDS = ['models', 'info', 'convert', 'predict', 'bench', 'weights'];
@@ -84,11 +92,28 @@ describe('the built command', () => {
     expect((await ghostkit(['predict', '--top', '0', 'none.jpg'])).code).toBe(2);
   });
 
-  it('ends at Ctrl-C, with the exit code of one', async () => {
-    const args = ['bench', 'ghostnet_050', '--size', '64', '--runs', '1000000'];
-    const { code, out } = await ghostkit(args, (child) => setTimeout(() => child.kill('SIGINT'), 3000));
-    expect({ code, out }).toEqual({ code: 130, out: '' });
-  });
+  it.skipIf(isWindows).each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'ends by %s in the middle of what never returns to the event loop',
+    async (signal) => {
+      const args = ['bench', 'ghostnet_050', '--size', '64', '--runs', '1000000'];
+      const { code, out } = await ghostkit(args, (child) => setTimeout(() => child.kill(signal), 2500));
+      expect({ code, out }).toEqual({ code: signal, out: '' });
+    },
+  );
+
+  it.skipIf(process.platform !== 'linux').each([[[]], [['--json']]])(
+    'says in one line that its output has no room, with %j',
+    async (more) => {
+      const full = openSync('/dev/full', 'w');
+      const ended = await ghostkit(['models', ...more], undefined, ['ignore', full, 'pipe']);
+      closeSync(full);
+      expect(ended).toEqual({
+        code: 1,
+        out: '',
+        err: 'error: cannot write to the standard output: no space is left on the disk\n',
+      });
+    },
+  );
 
   it('ends quietly when its reader does', async () => {
     const { code, err } = await ghostkit(['models'], (child) => child.stdout?.destroy());

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -223,12 +223,33 @@ describe('bad input', () => {
     },
   );
 
-  it('what is refused leaves the metrics of a training whose checkpoint is gone', async () => {
-    const kept = at('kept', 'metrics.jsonl');
-    await mkdir(at('kept'));
-    await writeFile(kept, '{"epoch":0}\n');
-    await failure1('train', at('few'), '-o', at('kept'), ...TINY, '--size', '4096', '--batch', '12');
-    expect(await readFile(kept, 'utf8')).toBe('{"epoch":0}\n');
+  it.each(['best.safetensors', 'model.safetensors', 'metrics.jsonl', 'report.html'])(
+    'a folder with the %s of another training, which stays as it is',
+    async (name) => {
+      const [output, kept] = [at(`kept ${name}`), at(`kept ${name}`, name)];
+      await mkdir(output);
+      await cp(at('three.safetensors'), kept);
+      const before = await readFile(kept);
+      const expected = `${output}: a new training would overwrite the ${name} there; name another folder, or move it away`;
+      expect(await failure(1, 'train', at('few'), '-o', output, ...TINY, '--batch', '4')).toBe(expected);
+      const tuned = await failure(1, 'finetune', at('few'), '--weights', kept, '-o', output);
+      expect(tuned).toBe(expected);
+      expect(await failure(1, 'train', at('few'), '-o', output, ...TINY, '--batch', '4', '--resume')).toBe(expected);
+      expect(await readdir(output)).toEqual([name]);
+      expect(await readFile(kept)).toEqual(before);
+    },
+  );
+
+  it('sizes that no memory has room for, and what is no number', async () => {
+    for (const setting of ['inputSize', 'evalSize']) {
+      expect(await failure(1, ...few('--set', `${setting}=4097`))).toBe(`${setting}: expected at most 4096, got 4097`);
+    }
+    const progressive = 'progressive=[{"until":2,"inputSize":100000}]';
+    expect(await failure(1, ...few('--set', progressive))).toContain('progressive.0.inputSize: expected at most 4096');
+    for (const rate of ['0x10', '1e999', '', ' 1', '1_0', 'Infinity', '0b1']) {
+      expect(await failure(2, ...few('--lr', rate))).toContain('It must be a number, as 0.05 or 1e-3.');
+    }
+    expect(existsSync(at('bad'))).toBe(false);
   });
 
   it('a learning rate that explodes stops with what to try, and keeps what was saved', async () => {
@@ -359,13 +380,71 @@ describe('a process of its own', () => {
   });
 });
 
+describe('a training that nobody watches', () => {
+  const command = [
+    ...['--no-deprecation', '--import', fileURLToPath(new URL('../support/typescript-process.mjs', import.meta.url))],
+    fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url)),
+  ];
+
+  it.each(['stdout', 'stderr'] as const)('goes on to its end without its %s', async (closed) => {
+    const output = at(`without ${closed}`);
+    await cp(at('few'), at(`seen ${closed}`), { recursive: true });
+    // Of which it warns.
+    await writeFile(at(`seen ${closed}`, 'circle', 'zzz.png'), 'no picture');
+    const args = ['train', at(`seen ${closed}`), '-o', output, ...TINY, '--batch', '4', '--epochs', '2'];
+    const child = spawn(process.execPath, [...command, ...args]);
+    child[closed].destroy();
+    let said = '';
+    child[closed === 'stdout' ? 'stderr' : 'stdout'].on('data', (text) => {
+      said += text;
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(said).toMatch(
+      closed === 'stdout' ? /^warning: .*; the training goes on, see .*metrics\.jsonl\n/ : /^best: /m,
+    );
+    expect(code).toBe(0);
+    expect(await trained(output)).toHaveLength(2);
+    expect(existsSync(join(output, 'model.safetensors'))).toBe(true);
+  });
+});
+
 describe('Ctrl-C', () => {
   const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
+  it.skipIf(process.platform === 'win32')(
+    'a second time ends what does not return to the event loop',
+    async () => {
+      const script = `
+      const { interruptible } = await import(${JSON.stringify(new URL('../../src/cli/interrupt.ts', import.meta.url).href)});
+      await interruptible(async (signal) => {
+        const timer = setInterval(() => {}, 1000);
+        console.log('begun');
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        // The same key, as npm hands it on.
+        process.kill(process.pid, 'SIGINT');
+        await new Promise((resolve) => setTimeout(resolve, 600));
+        console.log('saving');
+        for (const end = Date.now() + 60_000; Date.now() < end; );
+        clearInterval(timer);
+      });`;
+      const hooks = ['--no-deprecation', '--import', path('../support/typescript-process.mjs')];
+      const child = spawn(process.execPath, [...hooks, '--input-type=module', '-e', script]);
+      child.stdout.on('data', () => child.kill('SIGINT'));
+      const ended = await new Promise((resolve) => child.on('close', (...how) => resolve(how)));
+      expect(ended).toEqual([null, 'SIGINT']);
+    },
+    30_000,
+  );
+
   // Signals of another system would end the process before it can do anything.
-  it.skipIf(process.platform === 'win32')('saves, says how to go on, and exits with 130', async () => {
+  it.skipIf(process.platform === 'win32').each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('saves, says how to go on, and exits with its code: %s', async (signal, expected) => {
     const command = ['--import', path('../support/typescript-process.mjs'), path('../../src/cli/main.ts')];
-    const args = ['train', at('few'), '-o', at('stopped'), ...TINY, '--batch', '4', '--epochs', '500'];
+    const output = at(`stopped by ${signal}`);
+    const args = ['train', at('few'), '-o', output, ...TINY, '--batch', '4', '--epochs', '500'];
     const child = spawn(process.execPath, [...command, ...args]);
     let out = '';
     let interrupted = false;
@@ -374,11 +453,11 @@ describe('Ctrl-C', () => {
       // Once: another one, at the line that says it stopped, may come when nobody listens for it any more.
       if (interrupted || !/epoch +1\//.test(out)) return;
       interrupted = true;
-      child.kill('SIGINT');
+      child.kill(signal);
     });
     const code = await new Promise((resolve) => child.on('close', resolve));
-    expect(code).toBe(130);
-    expect(out).toMatch(/stopped in epoch \d+ of 500; --resume -o .*stopped goes on from here\n$/);
-    expect(existsSync(at('stopped', 'last.safetensors'))).toBe(true);
+    expect(code).toBe(expected);
+    expect(out).toMatch(/stopped in epoch \d+ of 500; --resume -o .*stopped by \w+ goes on from here\n$/);
+    expect(existsSync(join(output, 'last.safetensors'))).toBe(true);
   });
 });
