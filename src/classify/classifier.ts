@@ -1,5 +1,6 @@
 import { loadImage } from '../data/image.js';
 import type { RgbImage } from '../data/resample.js';
+import { haveProbabilities, NO_PROBABILITIES } from '../data/scores.js';
 import { checkTopK, type NamedClass, namedClasses } from '../data/top-classes.js';
 import { type Preprocessing, toTensor } from '../data/transform.js';
 import { SHIPPED_WEIGHTS } from '../hub/shipped.js';
@@ -8,7 +9,6 @@ import { GhostkitError } from '../tensor/error.js';
 import { type ClassifierFile, openClassifier } from './classifier-file.js';
 import type { SourceOptions } from './model-source.js';
 import type { PreparationOptions } from './preparation.js';
-import { haveProbabilities, NO_PROBABILITIES } from './scores.js';
 
 export interface LoadClassifierOptions extends SourceOptions, PreparationOptions {
   /** Threads that share the work (default 1). */

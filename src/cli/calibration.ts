@@ -4,7 +4,7 @@ import { type Preprocessing, toTensor } from '../data/transform.js';
 import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
-import type { Io } from './output.js';
+import { type Io, writeLine } from './output.js';
 import { progress } from './progress.js';
 
 /** Pictures that ranges are measured on, unless another number is asked for. More hardly change them. */
@@ -34,7 +34,7 @@ export async function readCalibration(
     } catch (error) {
       if (!(error instanceof GhostkitError)) throw error;
       bar.clear();
-      io.err.write(`left out: ${error.message}\n`);
+      writeLine(io.err, `left out: ${error.message}`);
     }
     bar.update(i + 1);
   }

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeFileAtomic } from '../formats/atomic.js';
+import { readRegular } from '../formats/files.js';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.js';
 import { messageOf, printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -72,9 +72,9 @@ export async function readTrainingCheckpoint(path: string): Promise<TrainingChec
   };
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(path);
+    bytes = await readRegular(path, 'models');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     return fail(messageOf(error), error);
   }

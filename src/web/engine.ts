@@ -1,4 +1,5 @@
 import { preprocessingIn } from '../data/preprocessing.js';
+import { haveProbabilities, NO_PROBABILITIES } from '../data/scores.js';
 import { type NamedClass, namedClasses } from '../data/top-classes.js';
 import { IMAGENET, type Preprocessing } from '../data/transform.js';
 import { labelsIn } from '../formats/metadata.js';
@@ -85,6 +86,7 @@ export class Engine {
     const { logits } = this.run({ [name]: image });
     if (!logits) throw new GhostkitError('this model is no classifier: it gives no logits; run gives what there is');
     const { data } = logits;
+    if (!haveProbabilities(data)) throw new GhostkitError(NO_PROBABILITIES);
     const run = performance.now() - ready;
     return { top: namedClasses(data, topK, labels), timing: { prepare: ready - before, run } };
   }

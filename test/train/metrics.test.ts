@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { haveProbabilities } from '../../src/classify/scores.js';
+import { haveProbabilities } from '../../src/data/scores.js';
 import { ConfusionMatrix, Evaluation, predictions, RunningMean, ranks } from '../../src/train/metrics.js';
 
 describe('ranks and predictions', () => {
