@@ -1,3 +1,4 @@
+import { parseJson } from '../formats/json.js';
 import { METADATA } from '../formats/metadata.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { Preprocessing } from './transform.js';
@@ -46,7 +47,7 @@ export function preprocessingIn(metadata: Readonly<Record<string, string>>): Pre
   if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     // Said below, like JSON of another kind.
   }

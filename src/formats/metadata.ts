@@ -1,4 +1,5 @@
 import { GhostkitError } from '../tensor/error.js';
+import { parseJson } from './json.js';
 
 /** The keys of what ghostkit writes into the metadata of its own files. */
 export const METADATA = {
@@ -27,7 +28,7 @@ export function labelsIn(metadata: Readonly<Record<string, string>>, classes: nu
   if (text === undefined) return undefined;
   let labels: unknown;
   try {
-    labels = JSON.parse(text);
+    labels = parseJson(text);
   } catch {
     // Said below, like JSON of another kind.
   }

@@ -1,18 +1,15 @@
 import { GhostkitError } from '../tensor/error.js';
 import { type DType, formatShape, sizeOf, type Tensor } from '../tensor/tensor.js';
 import { narrowToBfloat16, narrowToFloat16, widenBfloat16, widenFloat16 } from './half.js';
-import { isObject } from './json.js';
+import { isObject, parseJson } from './json.js';
 import { messageOf, printable } from './text.js';
 
 /** The bound of the reference implementation: a header is read whole, so its length must not be the file's to choose. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-const MAX_NESTING = 128;
-
 /** Far more than any network has, and few enough to be read in a moment. */
 const MAX_ENTRIES = 100_000;
-
-const WHITE_SPACE = new Set([' ', '\t', '\n', '\r']);
+const MAX_METADATA = 10_000;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -76,10 +73,14 @@ function parseHeader(bytes: Uint8Array): { header: Record<string, unknown>; data
     fail('its header is not UTF-8');
   }
   if (!text.startsWith('{')) fail('its header does not begin with {');
+  const keys = new Set<string>();
   let duplicate: string | undefined;
   try {
-    duplicate = duplicateKey(text);
-    header = JSON.parse(text);
+    header = parseJson(text, (key) => {
+      if (keys.has(key)) duplicate ??= key;
+      keys.add(key);
+      if (keys.size > MAX_ENTRIES) fail(`its header has more than ${MAX_ENTRIES} entries`);
+    });
   } catch (error) {
     if (error instanceof GhostkitError) throw error;
     fail(`its header is not JSON (${messageOf(error)})`);
@@ -87,47 +88,6 @@ function parseHeader(bytes: Uint8Array): { header: Record<string, unknown>; data
   if (!isObject(header)) fail('its header is not a JSON object');
   if (duplicate !== undefined) fail(`its header has the key ${printable(duplicate)} twice`);
   return { header, dataStart: 8 + length };
-}
-
-/**
- * The first key that stands twice in the outermost object, of which JSON.parse silently keeps the last. Throws where the
- * nesting is deeper than the reference implementation's parser allows, for which JSON.parse would take long.
- * A scan by hand: a regular expression overflows its stack on a long string.
- */
-function duplicateKey(text: string): string | undefined {
-  const keys = new Set<string>();
-  let duplicate: string | undefined;
-  let depth = 0;
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i];
-    if (c === '{' || c === '[') {
-      if (++depth > MAX_NESTING) throw new SyntaxError('it is nested too deeply');
-    } else if (c === '}' || c === ']') depth--;
-    else if (c === '"') {
-      const start = i;
-      i = endOfString(text, start);
-      if (depth !== 1) continue;
-      let next = i + 1;
-      while (WHITE_SPACE.has(text[next])) next++;
-      if (text[next] !== ':') continue;
-      const key: string = JSON.parse(text.slice(start, i + 1));
-      if (keys.has(key)) duplicate ??= key;
-      keys.add(key);
-      if (keys.size > MAX_ENTRIES) fail(`its header has more than ${MAX_ENTRIES} entries`);
-    }
-  }
-  return duplicate;
-}
-
-/** Where the string that begins at `start` has its closing quote; the end of the text where it has none. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let before = end;
-    while (text[before - 1] === '\\') before--;
-    // A quote behind an odd number of backslashes belongs to the string.
-    if ((end - before) % 2 === 0) return end;
-  }
-  return text.length;
 }
 
 function parseEntry(name: string, value: unknown): Entry {
@@ -155,6 +115,7 @@ function parseEntry(name: string, value: unknown): Entry {
 function parseMetadata(value: unknown): Record<string, string> {
   if (value === undefined) return {};
   if (!isObject(value)) fail('its __metadata__ is not an object');
+  if (Object.keys(value).length > MAX_METADATA) fail(`it has more than ${MAX_METADATA} metadata`);
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== 'string') fail(`its metadata ${printable(key)} is not a string`);
   }
@@ -242,7 +203,7 @@ const byWidthThenName = (a: { width: number; name: string }, b: { width: number;
  * Writes a safetensors file. Tensors are laid out widest element first, then by name, as the reference implementation
  * does, so each is aligned to its element and equal tensors give equal files.
  *
- * @throws GhostkitError when a name is `__metadata__`, or a tensor's data is not of its shape.
+ * @throws GhostkitError when a name is `__metadata__`, a tensor's data is not of its shape, or what is said of them is more than is read.
  */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
@@ -266,6 +227,11 @@ export function writeSafetensors(
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   const headerBytes = Math.ceil(json.length / 8) * 8;
+  if (headerBytes > MAX_HEADER_BYTES) {
+    throw new GhostkitError(
+      `a safetensors file's header has at most ${MAX_HEADER_BYTES} bytes, this takes ${headerBytes}`,
+    );
+  }
   const out = new Uint8Array(8 + headerBytes + position);
   new DataView(out.buffer).setBigUint64(0, BigInt(headerBytes), true);
   out.fill(0x20, 8, 8 + headerBytes);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Checkpoint } from '../formats/checkpoint.js';
 import { loadState } from '../formats/checkpoint.js';
+import { parseJson } from '../formats/json.js';
 import { labelsIn, labelsMetadata, METADATA } from '../formats/metadata.js';
 import { printable } from '../formats/text.js';
 import type { Classifier } from '../nn/trace.js';
@@ -153,7 +154,7 @@ const guessesOf = (entry: ModelEntry, form: Form, state: State): Guess[] =>
 
 function optionsIn(metadata: Metadata): ModelOptions {
   try {
-    return STORED_OPTIONS.parse(JSON.parse(metadata[METADATA.options] ?? '{}'));
+    return STORED_OPTIONS.parse(parseJson(metadata[METADATA.options] ?? '{}'));
   } catch {
     throw new GhostkitError(`the metadata ${METADATA.options} is not valid`);
   }

@@ -3,11 +3,12 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
+  titleOf,
   type ValueInfoProto,
 } from '../formats/onnx/decode.js';
 import { exportOnnx } from '../formats/onnx/export.js';
 import { importGraph, type Leaf } from '../formats/onnx/import/graph.js';
-import { titleOf } from '../formats/onnx/import/node.js';
+import { Names } from '../formats/onnx/import/node.js';
 import { Flow } from '../formats/onnx/import/tensors.js';
 import { printable } from '../formats/text.js';
 import { input } from '../graph/leaves.js';
@@ -48,12 +49,14 @@ export class ImportedModel extends Classifier {
   private readonly logarithm?: NodeProto;
   private readonly info: PictureInput;
   private readonly arrays = new Map<string, Parameter>();
+  private readonly names: Names;
 
   /** @param batch Pictures in `input`, where the file leaves their number open. */
   constructor(file: ModelProto, { batch }: { readonly batch?: number } = {}) {
     super();
     this.logarithm = finalLogarithm(file.graph);
     this.file = this.logarithm ? withoutLogarithm(file, this.logarithm) : file;
+    this.names = new Names(file.graph.initializers);
     this.info = pictureInput(file.graph);
     const { channels, size, batch: written } = this.info;
     this.inChannels = channels;
@@ -107,9 +110,10 @@ export class ImportedModel extends Classifier {
 
   /** {@link structure} as text that fits into metadata: base64. */
   structureText(): string {
-    // One call for all bytes would take more arguments than there may be.
+    const bytes = this.structure();
     let binary = '';
-    for (const byte of this.structure()) binary += String.fromCharCode(byte);
+    // One call for all bytes would take more arguments than there may be, one for each leaves a string of a million parts.
+    for (let at = 0; at < bytes.length; at += 8192) binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
     return btoa(binary);
   }
 
@@ -148,9 +152,7 @@ export class ImportedModel extends Classifier {
   private readonly leaf: Leaf = (name, shape, data, learnable) => {
     const known = this.arrays.get(name);
     if (known && !sameShape(known.shape, shape)) {
-      let other = `${name}.${shape.join('x')}`;
-      while (this.file.graph.initializers.has(other)) other += '_';
-      return this.leaf(other, shape, data, learnable);
+      return this.leaf(this.names.free(`${name}.${shape.join('x')}`), shape, data, learnable);
     }
     const parameter = known ?? new Parameter(shape, data, learnable);
     if (!known) this.arrays.set(name, parameter);
@@ -211,7 +213,8 @@ function soleInput({ inputs, initializers }: GraphProto): ValueInfoProto & { sha
   const given = inputs.filter(({ name }) => !initializers.has(name));
   const names = given.map(({ name }) => printable(name));
   if (given.length !== 1) {
-    throw new GhostkitError(`only ONNX files with one input are supported, this one has ${names.join(', ') || 'none'}`);
+    const listed = names.length > 8 ? `${names.slice(0, 8).join(', ')}, …` : names.join(', ');
+    throw new GhostkitError(`only ONNX files with one input are supported, this one has ${listed || 'none'}`);
   }
   const [{ name, shape }] = given;
   if (shape?.length !== 4) {

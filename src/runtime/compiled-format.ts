@@ -1,4 +1,5 @@
 import { fitsFloat16 } from '../formats/half.js';
+import { parseJson } from '../formats/json.js';
 import { type ParsedHeader, writeSafetensors } from '../formats/safetensors.js';
 import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -198,7 +199,7 @@ function checkVersion(version: unknown): void {
 function parseProgram(text: string): StoredProgram {
   let stored: StoredProgram;
   try {
-    stored = JSON.parse(text);
+    stored = parseJson(text) as StoredProgram;
   } catch (error) {
     damaged(`its program is not JSON (${messageOf(error)})`);
   }

@@ -18,21 +18,33 @@ export interface Lifetime {
  */
 export function planMemory(lifetimes: readonly Lifetime[]): { offsets: Map<Buffer, number>; bytes: number } {
   const offsets = new Map<Buffer, number>();
-  const placed: { start: number; end: number; life: Lifetime }[] = [];
+  // What is placed, by its start. Every buffer is compared with all before it: in flat arrays that is quick for tens of thousands.
+  const starts = new Float64Array(lifetimes.length);
+  const ends = new Float64Array(lifetimes.length);
+  const firsts = new Int32Array(lifetimes.length);
+  const lasts = new Int32Array(lifetimes.length);
   let bytes = 0;
   const bySize = [...lifetimes].sort((a, b) => b.buffer.floats - a.buffer.floats || a.first - b.first);
-  for (const life of bySize) {
-    const size = align(life.buffer.floats * 4);
+  for (const [placed, { buffer, first, last }] of bySize.entries()) {
+    const size = align(buffer.floats * 4);
     let start = 0;
-    // `placed` is sorted by start: the first gap that is large enough is the lowest.
-    for (const other of placed) {
-      if (other.life.last < life.first || life.last < other.life.first) continue;
-      if (start + size <= other.start) break;
-      start = Math.max(start, other.end);
+    // The first gap that is large enough is the lowest.
+    for (let i = 0; i < placed; i++) {
+      if (lasts[i] < first || last < firsts[i]) continue;
+      if (start + size <= starts[i]) break;
+      start = Math.max(start, ends[i]);
     }
-    offsets.set(life.buffer, start);
-    placed.push({ start, end: start + size, life });
-    placed.sort((a, b) => a.start - b.start);
+    offsets.set(buffer, start);
+    let at = placed;
+    while (at > 0 && starts[at - 1] > start) at--;
+    const insert = (list: Float64Array | Int32Array, value: number) => {
+      list.copyWithin(at + 1, at, placed);
+      list[at] = value;
+    };
+    insert(starts, start);
+    insert(ends, start + size);
+    insert(firsts, first);
+    insert(lasts, last);
     bytes = Math.max(bytes, start + size);
   }
   return { offsets, bytes };

@@ -85,6 +85,8 @@ describe('writing and reading', () => {
     expect(() => writeSafetensors(new Map([['__metadata__', float32([1], [1])]]))).toThrow('__metadata__');
     const broken = { dtype: 'float32', shape: [3], data: new Float32Array(2) } as const;
     expect(() => writeSafetensors(new Map([['w', broken]]))).toThrow('w: 2 elements do not make [3]');
+    const long = { metadata: { text: 'a'.repeat(1e8) } };
+    expect(() => writeSafetensors(new Map(), long)).toThrow(/header has at most 100000000 bytes, this takes 100000/);
   });
 });
 
@@ -122,6 +124,13 @@ describe('malformed files', () => {
       'more tensors than can be',
       safetensorsFile(`{${Array.from({ length: 100_001 }, (_, i) => `"${i}":0`)}}`, data),
       /more than 100000 entries/,
+    ],
+    ['a list of more than can be', safetensorsFile(`{"w":[${'{},'.repeat(1e6)}{}]}`, data), /too many values/],
+    ['a shape of more than can be', safetensorsFile(`{"w":{"shape":[${'1,'.repeat(2e6)}1]}}`, data), /too many values/],
+    [
+      'more metadata than can be',
+      safetensorsFile({ __metadata__: Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [i, ''])) }, data),
+      /more than 10000 metadata/,
     ],
     ['a key twice', safetensorsFile(`{"w":${JSON.stringify(w)},"\\u0077":${JSON.stringify(w)}}`, data), /key w twice/],
     ['a name with a new line', safetensorsFile({ 'a\nb': null }, data), /a\\u\{a\}b is not described/],

@@ -92,6 +92,13 @@ describe('the executor', () => {
 });
 
 describe('the memory plan', () => {
+  it('has two places for a chain of tens of thousands of buffers', () => {
+    const lifetimes = Array.from({ length: 50_000 }, (_, i) => ({ buffer: { floats: 16 }, first: i, last: i + 1 }));
+    const { offsets, bytes } = planMemory(lifetimes);
+    expect(bytes).toBe(128);
+    expect([0, 1, 49_999].map((i) => offsets.get(lifetimes[i].buffer))).toEqual([0, 64, 64]);
+  }, 20_000);
+
   it('never lets two buffers overlap while both are alive', () => {
     const life = fc.record({ floats: fc.integer({ min: 1, max: 5000 }), first: fc.nat(40), length: fc.nat(10) });
     fc.assert(

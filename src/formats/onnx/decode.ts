@@ -2,7 +2,17 @@ import { GhostkitError } from '../../tensor/error.js';
 import { printable } from '../text.js';
 import * as proto from './schema.js';
 import { decodeTensor, type TensorProto } from './tensor.js';
-import { decodeEntry, eachField, integer, message, pushFloats, pushIntegers, text, type WireValue } from './wire.js';
+import {
+  decodeEntry,
+  eachField,
+  integer,
+  message,
+  nameIn,
+  pushFloats,
+  pushIntegers,
+  text,
+  type WireValue,
+} from './wire.js';
 
 /** A node's attribute: `FLOAT`, `INT`, `STRING` (its bytes as text), `FLOATS`, `INTS` or `TENSOR`. */
 export type AttributeValue = number | string | readonly number[] | TensorProto;
@@ -42,8 +52,24 @@ export interface ModelProto {
   readonly graph: GraphProto;
 }
 
-/** No classifier has a tenth of it. */
+// No classifier has a tenth of these, and what is in a graph is gone over many times.
 const MOST_NODES = 50_000;
+/** Initializers, inputs, outputs and metadata, of each kind. */
+const MOST_ENTRIES = 100_000;
+/** Inputs, outputs and attributes of one node, of each kind. */
+const MOST_OF_NODE = 4096;
+/** Inputs and outputs of all nodes together. */
+const MOST_NAMES = 1_000_000;
+
+/** How messages call a node. */
+export function titleOf({ name, opType, outputs }: Pick<NodeProto, 'name' | 'opType' | 'outputs'>): string {
+  const called = name || outputs[0] || '';
+  return called ? `node ${printable(called)} (${printable(opType)})` : `a node ${printable(opType)}`;
+}
+
+function checkCount(count: number, most: number, what: string): void {
+  if (count > most) throw new GhostkitError(`this ONNX file has more than ${most} ${what}`);
+}
 
 /**
  * Decodes a serialised `ModelProto`. What is not needed to run a graph is skipped; arrays are not copied.
@@ -63,8 +89,10 @@ export function decodeModel(bytes: Uint8Array): ModelProto {
     } else if (field === proto.ModelProto.opset_import) {
       const { domain, version } = decodeOpset(message(value));
       if (domain === '' || domain === 'ai.onnx') opset = version;
-    } else if (field === proto.ModelProto.metadata_props) metadata.push(decodeEntry(message(value)));
-    else if (field === proto.ModelProto.producer_name) producer = text(value);
+    } else if (field === proto.ModelProto.metadata_props) {
+      metadata.push(decodeEntry(message(value)));
+      checkCount(metadata.length, MOST_ENTRIES, 'metadata');
+    } else if (field === proto.ModelProto.producer_name) producer = text(value);
     else if (field === proto.ModelProto.functions) functions++;
   });
   if (!graph) throw new GhostkitError('this is no ONNX file: it has no graph');
@@ -84,24 +112,33 @@ function decodeOpset(bytes: Uint8Array): { domain: string; version: number } {
 
 function decodeGraph(bytes: Uint8Array): GraphProto {
   let name = '';
+  let names = 0;
   const nodes: NodeProto[] = [];
   const initializers = new Map<string, TensorProto>();
   const inputs: ValueInfoProto[] = [];
   const outputs: ValueInfoProto[] = [];
   eachField(bytes, (field, value) => {
     if (field === proto.GraphProto.node) {
-      if (nodes.length === MOST_NODES) throw new GhostkitError(`this ONNX file has more than ${MOST_NODES} nodes`);
-      nodes.push(decodeNode(message(value)));
-    } else if (field === proto.GraphProto.name) name = text(value);
+      const node = decodeNode(message(value));
+      nodes.push(node);
+      names += node.inputs.length + node.outputs.length;
+      checkCount(nodes.length, MOST_NODES, 'nodes');
+      checkCount(names, MOST_NAMES, 'inputs and outputs of nodes');
+    } else if (field === proto.GraphProto.name) name = nameIn(value);
     else if (field === proto.GraphProto.initializer) {
       const tensor = decodeTensor(message(value));
       if (initializers.has(tensor.name)) {
         throw new GhostkitError(`this ONNX file has two initializers ${printable(tensor.name)}`);
       }
       initializers.set(tensor.name, tensor);
-    } else if (field === proto.GraphProto.input) inputs.push(decodeValueInfo(message(value)));
-    else if (field === proto.GraphProto.output) outputs.push(decodeValueInfo(message(value)));
-    else if (field === proto.GraphProto.sparse_initializer) {
+      checkCount(initializers.size, MOST_ENTRIES, 'initializers');
+    } else if (field === proto.GraphProto.input) {
+      inputs.push(decodeValueInfo(message(value)));
+      checkCount(inputs.length, MOST_ENTRIES, 'inputs');
+    } else if (field === proto.GraphProto.output) {
+      outputs.push(decodeValueInfo(message(value)));
+      checkCount(outputs.length, MOST_ENTRIES, 'outputs');
+    } else if (field === proto.GraphProto.sparse_initializer) {
       throw new GhostkitError('this ONNX file has sparse weights, which are not supported');
     }
   });
@@ -115,17 +152,30 @@ function decodeNode(bytes: Uint8Array): NodeProto {
   const inputs: string[] = [];
   const outputs: string[] = [];
   const attributes = new Map<string, AttributeValue>();
+  const counts = { inputs: 0, outputs: 0, attributes: 0 };
+  /** What is too much is only counted: what the node is called may stand behind it. */
+  const keep = (kind: keyof typeof counts, add: () => void) => {
+    if (++counts[kind] <= MOST_OF_NODE) add();
+  };
   eachField(bytes, (field, value) => {
-    if (field === proto.NodeProto.input) inputs.push(text(value));
-    else if (field === proto.NodeProto.output) outputs.push(text(value));
-    else if (field === proto.NodeProto.name) name = text(value);
-    else if (field === proto.NodeProto.op_type) opType = text(value);
-    else if (field === proto.NodeProto.domain) domain = text(value);
+    if (field === proto.NodeProto.input) keep('inputs', () => inputs.push(nameIn(value)));
+    else if (field === proto.NodeProto.output) keep('outputs', () => outputs.push(nameIn(value)));
+    else if (field === proto.NodeProto.name) name = nameIn(value);
+    else if (field === proto.NodeProto.op_type) opType = nameIn(value);
+    else if (field === proto.NodeProto.domain) domain = nameIn(value);
     else if (field === proto.NodeProto.attribute) {
-      const [key, content] = decodeAttribute(message(value));
-      if (content !== undefined) attributes.set(key, content);
+      keep('attributes', () => {
+        const [key, content] = decodeAttribute(message(value));
+        if (content !== undefined) attributes.set(key, content);
+      });
     }
   });
+  for (const [kind, count] of Object.entries(counts)) {
+    if (count <= MOST_OF_NODE) continue;
+    throw new GhostkitError(
+      `${titleOf({ name, opType, outputs })}: it has ${count} ${kind}, more than ${MOST_OF_NODE}`,
+    );
+  }
   return { name, opType, domain: domain === 'ai.onnx' ? '' : domain, inputs, outputs, attributes };
 }
 
@@ -138,7 +188,7 @@ function decodeAttribute(bytes: Uint8Array): [string, AttributeValue | undefined
   const integers: number[] = [];
   eachField(bytes, (field, value) => {
     const { AttributeProto } = proto;
-    if (field === AttributeProto.name) name = text(value);
+    if (field === AttributeProto.name) name = nameIn(value);
     else if (field === AttributeProto.type) type = integer(value);
     else if (field === AttributeProto.i) single = integer(value);
     else if (field === AttributeProto.s) single = text(value);
@@ -170,7 +220,7 @@ function decodeValueInfo(bytes: Uint8Array): ValueInfoProto {
   let name = '';
   let shape: (number | string)[] | undefined;
   eachField(bytes, (field, value) => {
-    if (field === proto.ValueInfoProto.name) name = text(value);
+    if (field === proto.ValueInfoProto.name) name = nameIn(value);
     if (field === proto.ValueInfoProto.type) {
       eachField(message(value), (inner, type) => {
         if (inner === proto.TypeProto.tensor_type) shape = decodeTensorType(message(type));
@@ -196,7 +246,7 @@ function decodeDimension(bytes: Uint8Array): number | string {
   let dimension: number | string = '?';
   eachField(bytes, (field, value) => {
     if (field === proto.DimensionProto.dim_value) dimension = integer(value);
-    if (field === proto.DimensionProto.dim_param) dimension = text(value) || '?';
+    if (field === proto.DimensionProto.dim_param) dimension = nameIn(value) || '?';
   });
   return dimension;
 }

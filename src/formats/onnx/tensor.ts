@@ -3,7 +3,7 @@ import { formatShape, type Shape, sizeOf } from '../../tensor/tensor.js';
 import { widenBfloat16, widenFloat16 } from '../half.js';
 import { printable } from '../text.js';
 import * as proto from './schema.js';
-import { decodeEntry, eachField, integer, message, pushFloats, pushIntegers, text, type WireValue } from './wire.js';
+import { decodeEntry, eachField, integer, message, nameIn, pushFloats, pushIntegers, type WireValue } from './wire.js';
 
 const { DataType } = proto;
 
@@ -71,7 +71,7 @@ export function decodeTensor(bytes: Uint8Array): TensorProto {
     const { TensorProto } = proto;
     if (field === TensorProto.dims) pushIntegers(shape, value);
     else if (field === TensorProto.data_type) dataType = integer(value);
-    else if (field === TensorProto.name) name = text(value);
+    else if (field === TensorProto.name) name = nameIn(value);
     else if (field === TensorProto.raw_data) raw = message(value);
     else if (field === TensorProto.float_data) pushFloats(numbers, value);
     else if (field === TensorProto.double_data) pushDoubles(numbers, value);

@@ -1,4 +1,5 @@
 import { GhostkitError } from '../../tensor/error.js';
+import { printable } from '../text.js';
 import * as proto from './schema.js';
 
 /** What can stand behind a field's number: a number, or bytes (strings, messages, packed numbers). */
@@ -47,6 +48,17 @@ const decoder = new TextDecoder();
 
 export function text(value: WireValue): string {
   return decoder.decode(message(value));
+}
+
+/** Exporters put a path of scopes into a name; what is read once may be written for every node that uses it. */
+const LONGEST_NAME = 1000;
+
+/** What something is called. */
+export function nameIn(value: WireValue): string {
+  const bytes = message(value);
+  if (bytes.length <= LONGEST_NAME) return text(bytes);
+  const start = printable(text(bytes.subarray(0, 40)));
+  throw new GhostkitError(`this ONNX file has a name of ${bytes.length} bytes, more than ${LONGEST_NAME}: ${start}…`);
 }
 
 export function integer(value: WireValue): number {

@@ -28,6 +28,8 @@ function file(nodes: Nodes, initializers: Graph['initializers'] = {}, inputs: Gr
   });
 }
 
+const many = <T>(n: number, each: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => each(i));
+
 /** What reading a file says in one line. */
 async function complaint(bytes: Uint8Array, external?: Record<string, Uint8Array>): Promise<string> {
   try {
@@ -141,6 +143,68 @@ describe('a hostile ONNX file', () => {
       );
     }
   });
+
+  it('with too much of anything says what', async () => {
+    const named = (n: number, name: string) => many(n, (i) => `${name}${i}`);
+    const sum = (n: number) => file([['Sum', new Array(n).fill('x').join(' '), 'y']]);
+    expect(await complaint(sum(4096))).toBe('nothing');
+    expect(await complaint(sum(4097))).toBe('node the Sum (Sum): it has 4097 inputs, more than 4096');
+    expect(await complaint(file([['Relu', 'x', `y ${named(4096, 'o').join(' ')}`]]))).toBe(
+      'node the Relu (Relu): it has 4097 outputs, more than 4096',
+    );
+    const attributes = Object.fromEntries(named(5000, 'a').map((name) => [name, 1]));
+    const relu = { op: 'Relu', inputs: ['x'], outputs: ['y'], attributes };
+    expect(await complaint(onnxFile({ nodes: [relu], inputs: picture, outputs: { y: undefined } }))).toBe(
+      'node y (Relu): it has 5000 attributes, more than 4096',
+    );
+    const dead: Nodes = named(50_000, 'o').map((name) => ['Relu', 'x', name]);
+    expect(await complaint(file(dead))).toBe('the output y is made by no node');
+    expect(await complaint(file([...dead, ['Relu', 'x', 'y']]))).toBe('this ONNX file has more than 50000 nodes');
+    const wide: Nodes = named(250, 'o').map((name) => ['Sum', new Array(4000).fill('x').join(' '), name]);
+    expect(await complaint(file(wide))).toBe('this ONNX file has more than 1000000 inputs and outputs of nodes');
+    const entries = onnxFile({ nodes: [], inputs: picture, outputs: new Array(100_001).fill(['y', undefined]) });
+    expect(await complaint(entries)).toBe('this ONNX file has more than 100000 outputs');
+    expect(await complaint(file([['Relu', 'x', 'y'.repeat(1001)]]))).toMatch(
+      /^this ONNX file has a name of 1001 bytes, more than 1000: y{40}…$/,
+    );
+    expect(
+      await complaint(file([['Relu', 'x', 'y']], {}, Object.fromEntries(named(100, 'x').map((x) => [x, [1]])))),
+    ).toBe('only ONNX files with one input are supported, this one has x0, x1, x2, x3, x4, x5, x6, x7, …');
+  });
+
+  it('whose nodes become too many operations is stopped', async () => {
+    const nodes: Nodes = many(12_000, (i) => ['HardSigmoid', i === 0 ? 'x' : `v${i}`, `v${i + 1}`]);
+    expect(await complaint(file([...nodes, ['Relu', 'v12000', 'y']]))).toMatch(
+      /^this ONNX file becomes a network of \d+ operations, more than 100000$/,
+    );
+  });
+
+  it('that compares thousands of constants is read', async () => {
+    const nodes: Nodes = [
+      ['Max', many(4000, () => 'c').join(' '), 'k'],
+      ['Mul', 'x k', 'y'],
+    ];
+    expect(await complaint(file(nodes, { c: scalar(2) }))).toBe('nothing');
+  });
+
+  it('that has the names which its nodes derive is read once, not for each node', async () => {
+    const taken = many(900, (i) => [`b.scaled2${'_'.repeat(i)}`, scalar(0)] as const);
+    const gemm = (from: string, to: string) => ({
+      ...{ op: 'Gemm', inputs: [from, 'w', 'b'], outputs: [to], attributes: { beta: { float: 2 } } },
+    });
+    const bytes = onnxFile({
+      nodes: [
+        { op: 'Flatten', inputs: ['x'], outputs: ['v0'] },
+        ...many(20_000, (i) => gemm(`v${i}`, `v${i + 1}`)),
+        { op: 'Relu', inputs: ['v20000'], outputs: ['y'] },
+      ],
+      initializers: { ...Object.fromEntries(taken), w: tensor([2, 2], [1, 0, 0, 1]), b: tensor([2], [1, 2]) },
+      inputs: { x: [1, 1, 1, 2] },
+      outputs: { y: undefined },
+    });
+    const model = await readOnnx(bytes);
+    expect([...model.state().keys()]).toEqual(['w.transposed', `b.scaled2${'_'.repeat(900)}`]);
+  }, 15_000);
 
   it.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('has no operator %s', async (op) => {
     const nodes: Nodes = [

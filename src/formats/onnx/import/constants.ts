@@ -59,7 +59,11 @@ const reduction =
   (f: Arithmetic): Fold =>
   (node) => {
     const [first, ...others] = operands(node, node.inputs.length);
-    return others.reduce((a, b) => combined(node, f, a, b), first.renamed(node.result));
+    return others.reduce((a, b) => {
+      // One by one, like the inputs.
+      a.settle();
+      return combined(node, f, a, b);
+    }, first.renamed(node.result));
   };
 
 const plain = (f: (a: number, b: number) => number) => () => f;

@@ -1,12 +1,12 @@
 import { constant } from '../../../graph/leaves.js';
-import type { Graph, Value } from '../../../graph/value.js';
+import { type Graph, type Value, valuesOf } from '../../../graph/value.js';
 import { GhostkitError } from '../../../tensor/error.js';
 import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
 import { printable } from '../../text.js';
-import type { GraphProto, ModelProto, NodeProto } from '../decode.js';
+import { type GraphProto, type ModelProto, type NodeProto, titleOf } from '../decode.js';
 import { MOST_DIMENSIONS } from '../tensor.js';
 import { foldNode } from './constants.js';
-import { type ImportContext, type Leaf, Node, titleOf } from './node.js';
+import { type ImportContext, type Leaf, Names, Node } from './node.js';
 import { OPERATORS } from './operators.js';
 import { simplify } from './simplify.js';
 import { Flow, Known, type Tensor } from './tensors.js';
@@ -21,6 +21,9 @@ const BASE_BUDGET = 2 ** 20;
 
 /** How often a stored element may be computed with: weights that are standardised by their reader take about ten steps. */
 const FOLDS_OF_WEIGHTS = 16;
+
+/** One node may become many values; no classifier has a tenth of it. */
+const MOST_VALUES = 100_000;
 
 export interface ImportOptions {
   /** The value of each input, in the file's names and its order of dimensions unless `axes` says otherwise. */
@@ -55,7 +58,7 @@ export function importGraph(
   );
   const context: ImportContext = {
     leaf,
-    stored: graph.initializers,
+    names: new Names(graph.initializers),
     opset,
     batch,
     padded: new Map(),
@@ -80,7 +83,12 @@ export function importGraph(
       tensor instanceof Flow ? tensor.materialize() : leaf(tensor.name, tensor.shape, () => tensor.floats(), false);
   }
   const values = Object.fromEntries(Object.entries(inputs).map(([name, { value }]) => [name, value]));
-  return simplify({ inputs: values, outputs });
+  const made = { inputs: values, outputs };
+  const count = valuesOf(made).length;
+  if (count > MOST_VALUES) {
+    throw new GhostkitError(`this ONNX file becomes a network of ${count} operations, more than ${MOST_VALUES}`);
+  }
+  return simplify(made);
 }
 
 function importNode(proto: NodeProto, tensors: Map<string, Tensor>, context: ImportContext): void {

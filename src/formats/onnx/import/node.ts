@@ -3,17 +3,32 @@ import type { Value } from '../../../graph/value.js';
 import { GhostkitError } from '../../../tensor/error.js';
 import { formatShape, type Shape, sizeOf } from '../../../tensor/tensor.js';
 import { printable } from '../../text.js';
-import type { AttributeValue, NodeProto } from '../decode.js';
+import { type AttributeValue, type NodeProto, titleOf } from '../decode.js';
 import { Flow, Known, type Tensor } from './tensors.js';
 
 /** Makes a stored array a value of the graph. `data` is only called when the array is needed. */
 export type Leaf = (name: string, shape: Shape, data: () => Float32Array, learnable: boolean) => Value;
 
+/** Names beside those of what is stored in a file. */
+export class Names {
+  private readonly found = new Map<string, string>();
+
+  constructor(private readonly stored: { has(name: string): boolean }) {}
+
+  /** The name that is wanted or, where something stored has it, one like it; always the same. */
+  free(wanted: string): string {
+    let name = this.found.get(wanted) ?? wanted;
+    while (this.stored.has(name)) name += '_';
+    this.found.set(wanted, name);
+    return name;
+  }
+}
+
 /** What is shared by the nodes of one import. */
 export interface ImportContext {
   readonly leaf: Leaf;
-  /** The names of what is stored in the file. */
-  readonly stored: { has(name: string): boolean };
+  /** Names for what is derived from stored arrays. */
+  readonly names: Names;
   readonly opset: number;
   /** The batch that the file was written for and the one it is imported for, where they differ. */
   readonly batch?: { readonly written: number; readonly wanted: number };
@@ -148,9 +163,7 @@ export class Node {
   /** A constant as a value in another form, `how` it is made of what is called `from`; arrays are shared by their names. */
   derived(from: string, how: string, shape: Shape, data: () => Float32Array, learnable: boolean): Value {
     if (sizeOf(shape) === 1 && !learnable) return constant(shape, data());
-    let name = `${from}.${how}`;
-    while (this.context.stored.has(name)) name += '_';
-    return this.context.leaf(name, shape, data, learnable);
+    return this.context.leaf(this.context.names.free(`${from}.${how}`), shape, data, learnable);
   }
 
   /** Takes `elements` off what may still be computed while importing. */
@@ -162,10 +175,4 @@ export class Node {
   private whole(list: number[], what: string): number[] {
     return list.every(Number.isInteger) ? list : this.fail(`its ${what} must be whole numbers`);
   }
-}
-
-/** How messages call a node. */
-export function titleOf({ name, opType, outputs }: NodeProto): string {
-  const called = name || outputs[0] || '';
-  return called ? `node ${printable(called)} (${printable(opType)})` : `a node ${printable(opType)}`;
 }
