@@ -1,7 +1,7 @@
 import { mkdir, statfs } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { GhostkitError } from '../tensor/error.js';
-import { type Answer, networkReason, request } from './http.js';
+import { type Answer, networkReason, Patience, request } from './http.js';
 import { lockDownload } from './lock.js';
 import { PartFile } from './part.js';
 
@@ -97,37 +97,44 @@ async function fetchInto(part: PartFile, url: string, options: DownloadOptions):
   // Without a tag or a checksum nothing would tell that the rest is of another version.
   if (part.size > 0 && !etag && !options.sha256) await part.discard();
   const resumedFrom = part.size;
-  const stall = new AbortController();
-  const signals = [stall.signal, ...(options.signal ? [options.signal] : [])];
-  const answer = await request(url, {
-    headers: resumedFrom > 0 ? { range: `bytes=${resumedFrom}-`, ...(etag && { 'if-range': etag }) } : {},
-    signal: AbortSignal.any(signals),
-  });
+  const patience = new Patience(stallMs);
+  const signal = AbortSignal.any([patience.signal, ...(options.signal ? [options.signal] : [])]);
+  const headers = resumedFrom > 0 ? { range: `bytes=${resumedFrom}-`, ...(etag && { 'if-range': etag }) } : {};
+  const answer = await patience.during('it does not answer', () => request(url, { headers, signal }));
   const expected = { sha256: options.sha256 ?? answer.linked.sha256, bytes: options.bytes ?? answer.linked.bytes };
 
-  const complete = answer.status === 416 && rangeTotal(answer) === resumedFrom;
+  const complete = answer.status === 416 && resumedFrom > 0 && rangeTotal(answer) === resumedFrom;
   let start = part.size;
+  let total = expected.bytes;
   if (complete) await answer.cancel();
   else {
     start = await startOf(part, answer, url);
-    const length = Number(answer.headers.get('content-length') ?? Number.NaN);
-    const total = Number.isFinite(length) ? start + length : undefined;
-    const refused = refusal(name, total, expected.bytes, limit) ?? (await noRoom(part, length));
+    const encoded = isEncoded(answer);
+    const length = encoded ? Number.NaN : Number(answer.headers.get('content-length') ?? Number.NaN);
+    const told = [rangeTotal(answer), start + length].find((bytes) => bytes >= 0);
+    const refused = refusal(name, told, expected.bytes, limit) ?? (await noRoom(part, length));
     if (refused) {
       await answer.cancel();
       throw new GhostkitError(refused);
     }
-    await part.begin({ restart: start === 0, etag: answer.headers.get('etag') });
-    await receive(part, answer, { ...options, total, limit, stall, stallMs });
+    total ??= told;
+    // A part of what was compressed on the way is a part of nothing that the server can go on with.
+    await part.begin({ restart: start === 0, etag: encoded ? null : answer.headers.get('etag') });
+    await receive(part, answer, { ...options, total, expected: expected.bytes, limit, patience });
   }
-  return await finish(part, expected, start);
+  return await finish(part, { ...expected, bytes: total }, start);
+}
+
+/** Whether a body is compressed, which it was asked not to be: its length is not the file's then. */
+function isEncoded({ headers }: Answer): boolean {
+  return !/^(identity)?$/i.test(headers.get('content-encoding') ?? '');
 }
 
 /** Where the answer's body begins in the file. */
 async function startOf(part: PartFile, answer: Answer, url: string): Promise<number> {
   if (answer.status === 206) {
     const [, first] = /^bytes (\d+)-/.exec(answer.headers.get('content-range') ?? '') ?? [];
-    if (Number(first) === part.size) return part.size;
+    if (Number(first) === part.size && !isEncoded(answer)) return part.size;
   } else if (answer.status === 200) return 0;
   await answer.cancel();
   if (answer.status === 206 || answer.status === 416) {
@@ -144,8 +151,9 @@ async function startOf(part: PartFile, answer: Answer, url: string): Promise<num
   throw new GhostkitError(`${url}: ${said[answer.status] ?? 'the server failed'} (${answer.status})`);
 }
 
+/** The size of the whole file, where an answer about a part of it tells. */
 function rangeTotal(answer: Answer): number {
-  return Number(/^bytes \*\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1]);
+  return Number(/^bytes (?:\d+-\d+|\*)\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1]);
 }
 
 function refusal(name: string, total: number | undefined, expected: number | undefined, limit: number) {
@@ -168,36 +176,40 @@ async function noRoom(part: PartFile, needed: number): Promise<string | undefine
 
 interface Receiving extends DownloadOptions {
   readonly total: number | undefined;
+  /** The size that the file is known to have. */
+  readonly expected: number | undefined;
   readonly limit: number;
-  readonly stall: AbortController;
-  readonly stallMs: number;
+  readonly patience: Patience;
 }
 
-async function receive(part: PartFile, answer: Answer, { total, limit, stall, stallMs, onProgress }: Receiving) {
+async function receive(part: PartFile, answer: Answer, options: Receiving): Promise<void> {
+  const { total, expected = Number.POSITIVE_INFINITY, limit, patience, onProgress } = options;
   const name = basename(part.path);
   const reader = answer.body?.getReader();
-  let timer: NodeJS.Timeout | undefined;
   const read = async () => {
-    timer = setTimeout(() => stall.abort(new DOMException('stalled', 'TimeoutError')), stallMs);
     try {
-      return await reader?.read();
+      return await patience.during('it stopped sending', async () => reader?.read());
     } catch (error) {
       const of = total === undefined ? '' : ` of ${size(total)}`;
       const reason = networkReason(error);
       throw new GhostkitError(`${name}: interrupted after ${size(part.size)}${of} (${reason}); run it again to go on`, {
         cause: error,
       });
-    } finally {
-      clearTimeout(timer);
     }
   };
   for (let piece = await read(); piece && !piece.done; piece = await read()) {
-    if (part.size + piece.value.length > limit) {
-      await reader?.cancel().catch(() => {});
-      await part.discard();
-      throw new GhostkitError(`${name}: the server sends more than the ${size(limit)} that are allowed`);
-    }
+    const after = part.size + piece.value.length;
     try {
+      if (after > expected) {
+        await part.discard();
+        throw new WrongContent(
+          `${name}: the server sends more than the ${size(expected)} that the file is known to have; it was not kept`,
+        );
+      }
+      if (after > limit) {
+        await part.discard();
+        throw new GhostkitError(`${name}: the server sends more than the ${size(limit)} that are allowed`);
+      }
       await part.append(piece.value);
     } catch (error) {
       await reader?.cancel().catch(() => {});

@@ -30,10 +30,31 @@ const REASONS: Record<string, string> = {
   ETIMEDOUT: 'it does not answer',
 };
 
+class Silence extends Error {}
+
+/** Gives a connection up that is silent for too long. */
+export class Patience {
+  private readonly end = new AbortController();
+  /** Aborted when it is at an end. */
+  readonly signal = this.end.signal;
+
+  constructor(private readonly ms: number) {}
+
+  /** What a step of the connection comes to, which fails for the reason `why` if it takes too long. */
+  async during<T>(why: string, step: () => Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.end.abort(new Silence(why)), this.ms);
+    try {
+      return await step();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
 /** The reason of a failed request or a broken body in a few words. */
 export function networkReason(error: unknown): string {
   for (let each: unknown = error; each instanceof Error; each = each.cause) {
-    if (each.name === 'TimeoutError') return 'it stopped sending';
+    if (each instanceof Silence) return each.message;
     const code = (each as NodeJS.ErrnoException).code ?? '';
     if (REASONS[code]) return REASONS[code];
     // Several addresses were tried, each with an error of its own.
@@ -46,7 +67,7 @@ export function networkReason(error: unknown): string {
 function linkedIn(headers: Headers): Answer['linked'] {
   const [, sha256] = /^"?([0-9a-f]{64})"?$/.exec(headers.get('x-linked-etag') ?? '') ?? [];
   const bytes = Number(headers.get('x-linked-size'));
-  return { ...(sha256 && { sha256 }), ...(bytes > 0 && { bytes }) };
+  return { ...(sha256 && { sha256 }), ...(bytes > 0 && Number.isSafeInteger(bytes) && { bytes }) };
 }
 
 /** The address in a text, if it is one that can be requested. */

@@ -4,6 +4,7 @@ import { appendFileSync, existsSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DownloadOptions, download } from '../../src/hub/download.js';
 import { lockDownload } from '../../src/hub/lock.js';
@@ -135,6 +136,46 @@ describe('download', () => {
     expect(await files()).toEqual([]);
   });
 
+  it('stops where more than the known size arrives', async () => {
+    server.files.set('/file.bin', { body, chunked: true });
+    let most = 0;
+    const onProgress = (done: number) => {
+      most = done;
+    };
+    expect(await failure({ bytes: 1000, onProgress })).toBe(
+      'file.bin: the server sends more than the 1000 bytes that the file is known to have; it was not kept',
+    );
+    expect(most).toBeLessThanOrEqual(1000);
+    expect(await files()).toEqual([]);
+  });
+
+  it('takes what is compressed though it asked for it as it is, and no more of it than it may', async () => {
+    const headers = { 'content-encoding': 'gzip' };
+    server.files.set('/file.bin', { body: gzipSync(body), headers, etag: '"a"' });
+    expect(await get(right)).toMatchObject({ verified: true, bytes: body.length });
+    await rm(path);
+    server.files.set('/file.bin', { body: gzipSync(new Uint8Array(2e7)), headers });
+    expect(await failure({ bytes: 1000 })).toContain('sends more than the 1000 bytes that the file is known to have');
+    expect(await failure({ limit: 1e6 })).toBe('file.bin: the server sends more than the 1.0 MB that are allowed');
+    expect(await files()).toEqual([]);
+  });
+
+  it('does not go on with a part of what was compressed', async () => {
+    const headers = { 'content-encoding': 'gzip' };
+    server.files.set('/file.bin', { body: gzipSync(body), headers, etag: '"a"', cutAfter: 100_000 });
+    await failure();
+    server.files.set('/file.bin', { body, etag: '"a"' });
+    expect(await get()).toMatchObject({ sha256: right.sha256, resumedFrom: 0 });
+  });
+
+  it('notices that it was given a part of the file, or none', async () => {
+    const part = { body, status: 206, headers: { 'content-range': 'bytes 0-1/300000' } };
+    server.files.set('/file.bin', part);
+    expect(await failure()).toBe('file.bin: interrupted after 2 bytes of 300000 bytes; run it again to go on');
+    server.files.set('/file.bin', { body, status: 416, headers: { 'content-range': 'bytes */0' } });
+    expect(await failure()).toBe('file.bin: the server has no such part of the file; try again');
+  });
+
   it('notices a file that ends too early without a word', async () => {
     server.files.set('/file.bin', { body: body.subarray(0, 1000), chunked: true });
     expect(await failure(right)).toBe('file.bin: interrupted after 1000 bytes of 300000 bytes; run it again to go on');
@@ -146,6 +187,12 @@ describe('download', () => {
       'file.bin: interrupted after 1000 bytes of 300000 bytes (it stopped sending); run it again to go on',
     );
   });
+
+  it('gives up a server that takes the request and does not answer', async () => {
+    server.files.set('/file.bin', { body, silent: true });
+    const { host } = new URL(server.url);
+    expect(await failure({ stallMs: 100 })).toBe(`cannot reach ${host}: it does not answer`);
+  }, 30_000);
 
   it.each([
     [404, 'there is no such file on the server (404)'],

@@ -22,6 +22,8 @@ export interface Behaviour {
   cutAfter?: number;
   /** Sends so many bytes, and then nothing for good. */
   stallAfter?: number;
+  /** Takes the request and never answers. */
+  silent?: boolean;
   /** Leaves out Content-Length. */
   chunked?: boolean;
   status?: number;
@@ -42,6 +44,7 @@ function answer(behaviour: Behaviour | undefined, request: IncomingMessage, resp
     response.writeHead(404).end('nothing');
     return;
   }
+  if (behaviour.silent) return;
   const { body, etag, ranges = true, chunked, status, redirect, headers = {} } = behaviour;
   if (redirect !== undefined) {
     response.writeHead(302, { location: redirect, ...headers }).end();
