@@ -78,7 +78,7 @@ async function quantize(
   if (model.inChannels !== 3) {
     throw new GhostkitError(`the model takes ${model.inChannels} channels, pictures to calibrate on have 3`);
   }
-  const calibration = await readCalibration(io, calibrate, preprocessing);
+  const calibration = await readCalibration(io, calibrate, model, preprocessing);
   const bar = progress(io.err, 'percent quantised', 100);
   try {
     return await quantizeModel(model, {

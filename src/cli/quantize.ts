@@ -166,17 +166,17 @@ async function quantize(io: Io, input: string, output: string, options: Quantize
   }
   const classOf = dataset && matchClasses(dataset.classes, source.labels, model.numClasses);
   const preprocessing = preprocessingFor(source, options);
-  const calibration = await readCalibration(io, options.calibrate, preprocessing, options.pictures);
-  const result = await quantized(io, source, calibration, options);
-
-  const shape = [1, 3, preprocessing.size, preprocessing.size];
-  const before = optimize(deploy(trace(model, { input: shape })));
-  const after = reshapeInput(result.graph, 'image', shape);
   const metadata = {
     ...metadataOf({ ...source, form: 'deploy' }),
     ...preprocessingMetadata(preprocessing),
     [METADATA.version]: packageVersion(),
   };
+  const calibration = await readCalibration(io, options.calibrate, model, preprocessing, options.pictures);
+  const result = await quantized(io, source, calibration, options);
+
+  const shape = [1, 3, preprocessing.size, preprocessing.size];
+  const before = optimize(deploy(trace(model, { input: shape })));
+  const after = reshapeInput(result.graph, 'image', shape);
   const threads = options.threads ?? MODEL_THREADS;
   const encode = (graph: Graph) =>
     onnx

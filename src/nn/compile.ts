@@ -2,7 +2,7 @@ import { deploy as deployForm, optimize } from '../graph/passes/deploy.js';
 import { type Graph, valuesOf } from '../graph/value.js';
 import { type EncodeOptions, encodeCompiled } from '../runtime/compiled-format.js';
 import { CompiledModel } from '../runtime/compiled-model.js';
-import { Executor, fillFrom, usableThreads } from '../runtime/executor.js';
+import { checkAddressable, Executor, fillFrom, usableThreads } from '../runtime/executor.js';
 import { lowerGraph } from '../runtime/lower.js';
 import { assemble } from '../runtime/program.js';
 import type { Shape } from '../tensor/tensor.js';
@@ -69,6 +69,11 @@ function assembleGraph(graph: Graph, { deploy = true, threads = 1 }: GraphOption
   const optimized = optimize(deploy ? deployForm(graph) : graph);
   const count = usableThreads(threads);
   return assemble(lowerGraph(optimized, { threads: count }), { threads: count, macs: macsOf(optimized) });
+}
+
+/** Throws the {@link GhostkitError} that {@link compileGraph} would for a graph that needs too much memory, and takes none. */
+export function checkMemory(graph: Graph, options: GraphOptions = {}): void {
+  checkAddressable(assembleGraph(graph, options).program.memory.total);
 }
 
 /** Multiply-accumulates of convolutions and linear layers in one run of a graph. */

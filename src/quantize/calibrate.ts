@@ -3,6 +3,11 @@ import { compileGraph } from '../nn/compile.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { FloatTensor } from '../tensor/tensor.js';
 
+/** A graph with every value among its outputs: `v0`, `v1`, ... */
+export function observed({ inputs }: Graph, values: readonly Value[]): Graph {
+  return { inputs, outputs: Object.fromEntries(values.map((value, i) => [`v${i}`, value])) };
+}
+
 /** Runs a graph's values over batches: `visit` sees each value's results, row-major. */
 export async function observe(
   graph: Graph,
@@ -11,9 +16,8 @@ export async function observe(
   threads: number,
   visit: (value: Value, data: Float32Array) => void,
 ): Promise<void> {
-  const outputs = Object.fromEntries(values.map((value, i) => [`v${i}`, value]));
   const [name] = Object.keys(graph.inputs);
-  const net = await compileGraph({ inputs: graph.inputs, outputs }, { deploy: false, threads });
+  const net = await compileGraph(observed(graph, values), { deploy: false, threads });
   try {
     for (const batch of batches) {
       const results = net.run({ [name]: batch.data });

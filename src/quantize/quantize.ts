@@ -12,11 +12,12 @@ import { quantizeGraph } from '../graph/passes/quantize.js';
 import { reshapeInput } from '../graph/passes/reshape-input.js';
 import { separate } from '../graph/passes/separate.js';
 import { type Graph, type Value, valuesOf } from '../graph/value.js';
+import { checkMemory } from '../nn/compile.js';
 import { Module } from '../nn/module.js';
 import { trace } from '../nn/trace.js';
 import { GhostkitError } from '../tensor/error.js';
-import { type FloatTensor, float32, formatShape, sameShape, sizeOf } from '../tensor/tensor.js';
-import { channelStatistics, type Histogram, histograms } from './calibrate.js';
+import { type FloatTensor, float32, formatShape, type Shape, sameShape, sizeOf } from '../tensor/tensor.js';
+import { channelStatistics, type Histogram, histograms, observed } from './calibrate.js';
 import { Comparison, layerErrors } from './measure.js';
 import { percentileRange, squaredErrorRange } from './ranges.js';
 import type { QuantizedModel, QuantizeOptions } from './types.js';
@@ -49,9 +50,7 @@ const MOST_COST = 0.05;
 export async function quantizeModel(model: Module | Graph, options: QuantizeOptions): Promise<QuantizedModel> {
   const { calibration, perTensor = false, threads = 1, onProgress } = options;
   const batches = smallBatches(checkedBatches(calibration));
-  const traced = model instanceof Module ? trace(model, { input: batches[0].shape }) : forBatch(model, batches[0]);
-  const float = separate(optimize(deploy(traced)));
-  const graph = await equalized(float, batches, threads);
+  const graph = await equalized(floatGraph(model, batches[0].shape), batches, threads);
   onProgress?.(0.1);
 
   const floatLayers = new Set(namedLayers(graph, options.floatLayers ?? []));
@@ -72,7 +71,34 @@ export async function quantizeModel(model: Module | Graph, options: QuantizeOpti
   const quantized = quantizeGraph(graph, plan);
   const layers = await layerErrors(graph, quantized, plan, trialBatches(batches), threads);
   onProgress?.(1);
-  return { graph: forBatch(quantized.graph, calibration[0]), layers };
+  return { graph: forBatch(quantized.graph, calibration[0].shape), layers };
+}
+
+/** The most bytes that all pictures of a calibration may have. They are in memory twice. */
+const MOST_BYTES = 2 ** 32;
+
+/**
+ * Whether there is memory for calibration with so many pictures, `[pictures,3,H,W]`: to be asked before they are read.
+ *
+ * @throws GhostkitError in one line where there is not.
+ */
+export function checkCalibration(model: Module | Graph, shape: Shape, { threads = 1 } = {}): void {
+  const [count, ...image] = shape;
+  const bytes = 4 * sizeOf(shape);
+  if (bytes > MOST_BYTES) {
+    const most = MOST_BYTES / 2 ** 20;
+    throw new GhostkitError(
+      `${count} calibration pictures of ${formatShape(image)} take ${Math.ceil(bytes / 2 ** 20)} MiB, more than ${most}; take fewer or smaller ones`,
+    );
+  }
+  const graph = floatGraph(model, [batchOf(count).few, ...image]);
+  checkMemory(observed(graph, storedValues(graph, new Set())), { deploy: false, threads });
+}
+
+/** The network in the form that is quantised. */
+function floatGraph(model: Module | Graph, shape: Shape): Graph {
+  const traced = model instanceof Module ? trace(model, { input: shape }) : forBatch(model, shape);
+  return separate(optimize(deploy(traced)));
 }
 
 function checkedBatches(batches: readonly FloatTensor[]): readonly FloatTensor[] {
@@ -95,6 +121,12 @@ function checkedBatches(batches: readonly FloatTensor[]): readonly FloatTensor[]
 /** Pictures whose results of all layers are looked at together. */
 const FEW = 8;
 
+/** In how many batches of how many pictures so many are looked at. */
+function batchOf(pictures: number): { count: number; few: number } {
+  const count = Math.ceil(pictures / FEW);
+  return { count, few: Math.ceil(pictures / count) };
+}
+
 /** The pictures in batches of a few, all of one size; where they do not come out even the last is filled up with the first ones. */
 function smallBatches(batches: readonly FloatTensor[]): FloatTensor[] {
   const image = batches[0].shape.slice(1);
@@ -102,8 +134,7 @@ function smallBatches(batches: readonly FloatTensor[]): FloatTensor[] {
   const pictures = batches.flatMap(({ shape, data }) =>
     Array.from({ length: shape[0] }, (_, i) => data.subarray(i * size, (i + 1) * size)),
   );
-  const count = Math.ceil(pictures.length / FEW);
-  const few = Math.ceil(pictures.length / count);
+  const { count, few } = batchOf(pictures.length);
   return Array.from({ length: count }, (_, b) => {
     const data = new Float32Array(few * size);
     for (let i = 0; i < few; i++) data.set(pictures[(b * few + i) % pictures.length], i * size);
@@ -112,12 +143,12 @@ function smallBatches(batches: readonly FloatTensor[]): FloatTensor[] {
 }
 
 /** A graph of one input for a batch of pictures. */
-function forBatch(graph: Graph, batch: FloatTensor): Graph {
+function forBatch(graph: Graph, shape: Shape): Graph {
   const names = Object.keys(graph.inputs);
   if (names.length !== 1) {
     throw new GhostkitError(`only networks with one input are quantised; this has ${names.length}`);
   }
-  return reshapeInput(graph, names[0], batch.shape);
+  return reshapeInput(graph, names[0], shape);
 }
 
 /** As many batches as have the pictures for trials, at least one. */

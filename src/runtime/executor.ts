@@ -261,13 +261,17 @@ export function fillFrom(program: Program, { words, weights }: ProgramImage): (f
   };
 }
 
+/** Throws an {@link OutOfMemoryError} for more memory than can be addressed. */
+export function checkAddressable(bytes: number): void {
+  if (bytes <= 2 ** 31) return;
+  throw new OutOfMemoryError(
+    `the model needs ${Math.ceil(bytes / 2 ** 20)} MiB for this input; at most 2048 can be addressed`,
+  );
+}
+
 function allocate(bytes: number, shared: boolean): WebAssembly.Memory {
+  checkAddressable(bytes);
   const pages = Math.ceil(bytes / PAGE);
-  if (pages > 32768) {
-    throw new OutOfMemoryError(
-      `the model needs ${Math.ceil(bytes / 2 ** 20)} MiB for this input; at most 2048 can be addressed`,
-    );
-  }
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch {

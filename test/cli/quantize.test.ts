@@ -1,4 +1,4 @@
-import { link, mkdir, mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -73,6 +73,25 @@ describe('ghostkit quantize', () => {
       const { code, err } = await run('quantize', weights, output, ...asked, ...more);
       expect(code).toBeGreaterThan(0);
       expect(err).toContain(message);
+    }
+  });
+
+  it('says that there is not enough memory before a picture is read', async () => {
+    // Each would be left out with a line.
+    const broken = at('broken');
+    await mkdir(broken, { recursive: true });
+    for (let i = 0; i < 24; i++) await writeFile(join(broken, `${i}.png`), 'no picture');
+    const out = at('never.ghost.safetensors');
+    for (const args of [
+      ['quantize', weights, out],
+      ['convert', weights, out, '--int8'],
+    ]) {
+      expect(await failure(1, ...args, '--calibrate', broken, '--size', '4096')).toBe(
+        '24 calibration pictures of [3,4096,4096] take 4608 MiB, more than 4096; take fewer or smaller ones',
+      );
+      expect(await failure(1, ...args, '--calibrate', broken, '--size', '3000')).toMatch(
+        /^the model needs \d+ MiB for this input; at most 2048 can be addressed$/,
+      );
     }
   });
 
