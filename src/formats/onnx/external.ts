@@ -13,6 +13,23 @@ export interface ExternalFile {
 /** The file of external data at a location below the model's folder. Throws a {@link GhostkitError} when there is none. */
 export type OpenExternal = (location: string) => ExternalFile | Promise<ExternalFile>;
 
+/** No more than this can be addressed where a network is run. Sparse files may claim any size. */
+const MOST_BYTES = 2 ** 31;
+
+/** Reads the external data of one model, which are no more than a network can have. */
+export class ExternalReader {
+  private left = MOST_BYTES;
+
+  /** Throws a {@link GhostkitError} when it is too much with what was read before. */
+  async read(file: ExternalFile, offset: number, length: number): Promise<Uint8Array> {
+    this.left -= length;
+    if (this.left < 0) {
+      throw new GhostkitError(`with it the model has more than ${MOST_BYTES / 2 ** 30} GiB, which is too much`);
+    }
+    return file.read(offset, length);
+  }
+}
+
 /** External data that are at hand, by their locations. */
 export function externalIn(files: Readonly<Record<string, Uint8Array>>): OpenExternal {
   return (location) => {
@@ -26,6 +43,7 @@ export function externalIn(files: Readonly<Record<string, Uint8Array>>): OpenExt
 export async function withExternalData(model: ModelProto, open: OpenExternal): Promise<ModelProto> {
   const { graph } = model;
   const files = new Map<string, { file: ExternalFile; left: number }>();
+  const reader = new ExternalReader();
   const fileAt = async (location: string) => {
     let entry = files.get(location);
     if (!entry) {
@@ -43,7 +61,7 @@ export async function withExternalData(model: ModelProto, open: OpenExternal): P
         throw new GhostkitError(`it has ${entry.file.size} bytes, too few for ${printable(tensor.name)}`);
       }
       entry.left -= length;
-      return { ...tensor, external: undefined, raw: await entry.file.read(offset, length) };
+      return { ...tensor, external: undefined, raw: await reader.read(entry.file, offset, length) };
     } catch (error) {
       if (!(error instanceof GhostkitError)) throw error;
       throw new GhostkitError(`external data ${printable(location, 300)}: ${error.message}`, { cause: error });

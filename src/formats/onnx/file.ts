@@ -5,7 +5,13 @@ import { fileReason } from '../file-reason.js';
 import { openRegular, readPart, readRegular } from '../files.js';
 import { printable } from '../text.js';
 import { decodeModel, type ModelProto } from './decode.js';
-import { type ExternalFile, externalLocations, type OpenExternal, withExternalData } from './external.js';
+import {
+  type ExternalFile,
+  ExternalReader,
+  externalLocations,
+  type OpenExternal,
+  withExternalData,
+} from './external.js';
 
 /**
  * Reads an ONNX file with its external data, which must lie in its folder or below.
@@ -19,12 +25,13 @@ export async function readModelFile(path: string): Promise<ModelProto> {
 /** The files of external data that an ONNX file at `path` names, by their locations: for a runtime that cannot read them itself. */
 export async function externalFiles(path: string, model: ModelProto): Promise<Record<string, Uint8Array>> {
   const open = inFolder(dirname(path));
+  const reader = new ExternalReader();
   const files: Record<string, Uint8Array> = {};
   for (const location of externalLocations(model)) {
     let file: ExternalFile | undefined;
     try {
       file = await open(location);
-      files[location] = await file.read(0, file.size);
+      files[location] = await reader.read(file, 0, file.size);
     } catch (error) {
       if (!(error instanceof GhostkitError)) throw error;
       throw new GhostkitError(`external data ${printable(location, 300)}: ${error.message}`, { cause: error });

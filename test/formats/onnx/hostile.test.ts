@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PbfWriter } from 'pbf';
 import { describe, expect, it } from 'vitest';
 import { decodeModel } from '../../../src/formats/onnx/decode.js';
+import { externalFiles } from '../../../src/formats/onnx/file.js';
 import { valuesOf } from '../../../src/graph/value.js';
 import { ImportedModel } from '../../../src/models/imported.js';
 import { readOnnx } from '../../../src/models/read-onnx.js';
@@ -362,6 +363,33 @@ describe('external data', () => {
     expect(await complaint(bytes, { a: new Uint8Array(8192) })).toMatch(
       /external data a: it has 8192 bytes, too few for c2/,
     );
+  });
+
+  it('in files that claim any size are no more than a network can have', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ghostkit-external-'));
+    try {
+      // They are sparse: no disk is needed.
+      for (const name of ['a', 'b']) {
+        const file = await open(join(folder, name), 'w');
+        await file.truncate(2 ** 36);
+        await file.close();
+      }
+      const large = (location: string, rows: number) =>
+        tensor([rows, 2 ** 20], [], 'float', { external: { location } });
+      const files = {
+        one: file([['Mul', 'x c', 'y']], { c: large('a', 2 ** 14) }),
+        all: file([['Mul', 'x c', 'y']], { c: large('a', 1), d: large('b', 2 ** 9) }),
+      };
+      for (const [name, bytes] of Object.entries(files)) {
+        const path = join(folder, `${name}.onnx`);
+        await writeFile(path, bytes);
+        const said = /external data [ab]: with it the model has more than 2 GiB, which is too much$/;
+        await expect(readOnnx(path)).rejects.toThrow(said);
+        await expect(externalFiles(path, decodeModel(bytes))).rejects.toThrow(said);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('in files lie in the folder of the model, links followed', async () => {
