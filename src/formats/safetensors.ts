@@ -58,11 +58,11 @@ function fail(what: string): never {
 
 const isIndex = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-function parseHeader(bytes: Uint8Array): { header: Record<string, unknown>; dataStart: number } {
+function parseHeader(bytes: Uint8Array, limit: number): { header: Record<string, unknown>; dataStart: number } {
   if (bytes.length < 8) fail(`it has ${bytes.length} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const length = Number(view.getBigUint64(0, true));
-  if (length > MAX_HEADER_BYTES) fail(`its header claims ${length} bytes, the limit is ${MAX_HEADER_BYTES}`);
+  if (length > limit) fail(`its header claims ${length} bytes, the limit is ${limit}`);
   if (length > bytes.length - 8)
     fail(`its header claims ${length} bytes of a file of ${bytes.length}; is it truncated?`);
   let text: string;
@@ -131,9 +131,9 @@ export interface ParsedHeader {
   readonly dataBytes: number;
 }
 
-/** Reads and checks everything but the data: `bytes` may end behind the header. */
-export function readSafetensorsHeader(bytes: Uint8Array): ParsedHeader {
-  const { header, dataStart } = parseHeader(bytes);
+/** Reads and checks everything but the data: `bytes` may end behind the header, which has at most `limit` bytes. */
+export function readSafetensorsHeader(bytes: Uint8Array, limit = MAX_HEADER_BYTES): ParsedHeader {
+  const { header, dataStart } = parseHeader(bytes, limit);
   const hasMetadata = Object.hasOwn(header, '__metadata__');
   const metadata = parseMetadata(hasMetadata ? header.__metadata__ : undefined);
   const entries = Object.entries(header)

@@ -110,7 +110,6 @@ export function rewrite(graph: Graph, visit: (value: Value, original: Value) => 
     const rebuilt = same ? original : apply(original.op, inputs, original.attrs);
     replaced.set(original, visit(rebuilt, original));
   }
-  const outputs: Record<string, Value> = {};
-  for (const [name, value] of Object.entries(graph.outputs)) outputs[name] = replaced.get(value) as Value;
-  return { inputs: graph.inputs, outputs };
+  const outputs = Object.entries(graph.outputs).map(([name, value]) => [name, replaced.get(value) as Value] as const);
+  return { inputs: graph.inputs, outputs: Object.fromEntries(outputs) };
 }

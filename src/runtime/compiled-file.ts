@@ -1,7 +1,7 @@
 import { readSafetensorsHeader } from '../formats/safetensors.js';
 import { GhostkitError } from '../tensor/error.js';
 import { checkProgram } from './check-program.js';
-import { Checksum, type CompiledHeader, parseCompiled } from './compiled-format.js';
+import { Checksum, type CompiledHeader, MAX_HEADER_BYTES, parseCompiled } from './compiled-format.js';
 import { CompiledModel } from './compiled-model.js';
 import { Executor, type FreshMemory, preloadKernels, usableThreads } from './executor.js';
 import { imageBytes } from './program.js';
@@ -74,7 +74,7 @@ export function loadCompiledBytes(bytes: Uint8Array, options: LoadOptions = {}):
 
 /** What a file says before its data, and how long it is. */
 export function readCompiledHeader(head: Uint8Array): CompiledHeader & { dataStart: number; total: number } {
-  const parsed = readSafetensorsHeader(head);
+  const parsed = readSafetensorsHeader(head, MAX_HEADER_BYTES);
   const { dataStart, dataBytes } = parsed;
   return { ...parseCompiled(parsed), dataStart, total: dataStart + dataBytes };
 }

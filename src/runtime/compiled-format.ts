@@ -1,7 +1,7 @@
 import { fitsFloat16 } from '../formats/half.js';
 import { parseJson } from '../formats/json.js';
 import { type ParsedHeader, writeSafetensors } from '../formats/safetensors.js';
-import { messageOf } from '../formats/text.js';
+import { messageOf, printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { sizeOf, type Tensor } from '../tensor/tensor.js';
 import { MAX_THREADS } from './executor.js';
@@ -20,6 +20,14 @@ const CHECKSUM_KEY = 'ghostkit.checksum';
 
 /** Raised when the file's form, a kernel's arguments or the memory's layout change. */
 const VERSION = 5;
+
+/** The largest header that is waited for. A model's has some tens of KB, with the names of very many classes a few MB. */
+export const MAX_HEADER_BYTES = 1 << 24;
+
+/** Inputs and outputs, of each kind; no network has a tenth of it. */
+const MOST_PORTS = 1000;
+const MOST_DIMENSIONS = 8;
+const LONGEST_NAME = 1000;
 
 const PROGRAM = 'program';
 const weightsName = (i: number) => `weights.${i}`;
@@ -140,6 +148,11 @@ export function encodeCompiled(
   const { buffer, byteLength } = write(checksum.digest());
   const dataBytes = [...tensors].reduce((n, [name, { data }]) => n + data.byteLength / (half.has(name) ? 2 : 1), 0);
   checksum.add(new Int32Array(buffer, byteLength - dataBytes, dataBytes / 4));
+  if (byteLength - dataBytes - 8 > MAX_HEADER_BYTES) {
+    throw new GhostkitError(
+      `what a compiled model says of itself takes ${byteLength - dataBytes} bytes, more than ${MAX_HEADER_BYTES} are not read`,
+    );
+  }
   return write(checksum.digest());
 }
 
@@ -216,16 +229,27 @@ function parseProgram(text: string): StoredProgram {
   }
   const end = address + imageBytes(stored);
   if (end + memory.activations + ALIGNMENT > memory.total) damaged('its memory is too small');
-  const inMemory = (port: ProgramPort) =>
-    typeof port?.name === 'string' &&
-    Array.isArray(port.shape) &&
-    port.shape.every((d) => isSize(d) && d > 0) &&
-    isSize(port.address) &&
-    port.address % 4 === 0 &&
-    port.address >= end &&
-    port.address + sizeOf(port.shape) * 4 <= memory.total;
-  if (![inputs, outputs].every((ports) => Array.isArray(ports) && ports.length > 0 && ports.every(inMemory))) {
-    damaged('an input or output lies outside its memory');
-  }
+  for (const ports of [inputs, outputs]) checkPorts(ports, end, memory.total);
   return stored;
+}
+
+/** Throws unless every port is a tensor in memory behind `from`. They stand side by side there, so together they are no larger. */
+function checkPorts(ports: unknown, from: number, total: number): void {
+  const lies = 'an input or output lies outside its memory';
+  if (!Array.isArray(ports) || ports.length === 0) damaged(lies);
+  if (ports.length > MOST_PORTS) damaged(`it has ${ports.length} inputs or outputs`);
+  const names = new Set<string>();
+  let bytes = 0;
+  for (const port of ports as (ProgramPort | null)[]) {
+    const { name, shape, address } = port ?? {};
+    if (typeof name !== 'string' || name.length > LONGEST_NAME) damaged('an input or output has no name');
+    if (names.has(name)) damaged(`two of its inputs or outputs are named ${printable(name)}`);
+    names.add(name);
+    if (!Array.isArray(shape) || shape.length > MOST_DIMENSIONS || !shape.every((d) => isSize(d) && d > 0))
+      damaged(lies);
+    const size = sizeOf(shape) * 4;
+    bytes += size;
+    if (!isSize(address) || address % 4 !== 0 || address < from || address + size > total) damaged(lies);
+  }
+  if (!(bytes <= total)) damaged(lies);
 }

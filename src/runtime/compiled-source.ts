@@ -1,18 +1,17 @@
 import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { CompiledSource, LoadOptions } from './compiled-file.js';
+import { MAX_HEADER_BYTES } from './compiled-format.js';
 import { openFile } from './platform.js';
 
 /** Enough for the header of most models; a longer one is read again. */
 const HEAD_BYTES = 65536;
 
-/** The largest header that is waited for; a compiled model's has some tens of KB. */
-const MAX_HEADER_BYTES = 1 << 26;
-
-/** The bytes of a safetensors file up to its data, as its first eight tell; undefined when they are not there. */
-function headerEnd(head: Uint8Array): number | undefined {
-  if (head.length < 8) return undefined;
-  return Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0, true)) + 8;
+/** How many bytes its first eight tell that a safetensors file has up to its data; those eight where they tell of more than is read. */
+function headerEnd(head: Uint8Array): number {
+  if (head.length < 8) return 8;
+  const length = Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0, true));
+  return length > MAX_HEADER_BYTES ? 8 : length + 8;
 }
 
 type Asked = Pick<LoadOptions, 'signal' | 'fetch'>;
@@ -22,7 +21,7 @@ export async function openSource(source: string | URL, options: Asked = {}): Pro
   const file = await openFile(source);
   if (!file) return fetchSource(source, options);
   let head = file.read(HEAD_BYTES);
-  const end = headerEnd(head) ?? 0;
+  const end = headerEnd(head);
   if (end > head.length && end <= file.size) head = file.read(end);
   return { head, read: file.readInto, close: file.close };
 }
@@ -65,7 +64,7 @@ async function fetchSource(source: string | URL, { signal, fetch = globalThis.fe
     // A copy: the piece that it is a part of is read over.
     chunks.push(part.slice());
     position += part.length;
-    if (position === 8) end = Math.min(headerEnd(joined(chunks, 8)) ?? 8, MAX_HEADER_BYTES);
+    if (position === 8) end = headerEnd(joined(chunks, 8));
   }
   return {
     head: joined(chunks, position),
@@ -117,8 +116,10 @@ function piecesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): {
     const reader = body.getReader();
     return {
       async next() {
-        const { done, value } = await reader.read();
-        return done ? none : value.length > 0 ? value : this.next();
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done || value.length > 0) return value ?? none;
+        }
       },
       cancel: () => givenBack(reader),
     };

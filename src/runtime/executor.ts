@@ -1,3 +1,4 @@
+import { printable } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import { type FloatTensor, formatShape, type Shape, sizeOf } from '../tensor/tensor.js';
 import { rowMajorOrder, storedOrder } from './layout.js';
@@ -222,31 +223,32 @@ export class Executor {
     const { inputs: ports } = this.program;
     const unknown = Object.keys(inputs).find((name) => !ports.some((port) => port.name === name));
     if (unknown !== undefined) {
-      throw new GhostkitError(`no input ${unknown}; the inputs are ${ports.map((port) => port.name).join(', ')}`);
+      const names = ports.map((port) => printable(port.name)).join(', ');
+      throw new GhostkitError(`no input ${printable(unknown)}; the inputs are ${names}`);
     }
     for (const port of ports) this.writeInput(port, inputs[port.name]);
   }
 
   private writeInput({ name, shape, address }: ProgramPort, value: Float32Array | FloatTensor | undefined): void {
-    if (value === undefined) throw new GhostkitError(`input ${name} is missing`);
+    const called = `input ${printable(name)}`;
+    if (value === undefined) throw new GhostkitError(`${called} is missing`);
     const data = value instanceof Float32Array ? value : value.data;
-    if (!(data instanceof Float32Array)) throw new GhostkitError(`input ${name}: needs float32, in a Float32Array`);
+    if (!(data instanceof Float32Array)) throw new GhostkitError(`${called}: needs float32, in a Float32Array`);
     const given: Shape | undefined = value instanceof Float32Array ? undefined : value.shape;
     if (data.length !== sizeOf(shape) || (given && formatShape(given) !== formatShape(shape))) {
       const got = given && formatShape(given) !== formatShape(shape) ? formatShape(given) : `${data.length} elements`;
-      throw new GhostkitError(`input ${name}: needs ${formatShape(shape)}, got ${got}`);
+      throw new GhostkitError(`${called}: needs ${formatShape(shape)}, got ${got}`);
     }
     new Float32Array(this.memory.buffer, address, data.length).set(data);
   }
 
   private read(): Record<string, FloatTensor> {
-    const outputs: Record<string, FloatTensor> = {};
-    for (const { name, shape, address } of this.program.outputs) {
+    const outputs = this.program.outputs.map(({ name, shape, address }) => {
       // A copy: the next run overwrites the memory.
       const data = new Float32Array(new Float32Array(this.memory.buffer, address, sizeOf(shape)));
-      outputs[name] = { dtype: 'float32', shape, data };
-    }
-    return outputs;
+      return [name, { dtype: 'float32', shape, data }] as const;
+    });
+    return Object.fromEntries(outputs);
   }
 }
 

@@ -17,7 +17,7 @@ export async function download(
   try {
     const { total, dataStart } = readCompiledHeader(source.head);
     if (total > MOST_BYTES) throw new GhostkitError(`this compiled model has ${total} bytes, which is too much`);
-    const bytes = new Uint8Array(total);
+    const bytes = allocated(total);
     bytes.set(source.head.subarray(0, dataStart));
     onProgress?.({ loaded: dataStart, total });
     for (let loaded = dataStart; loaded < total; ) {
@@ -31,5 +31,13 @@ export async function download(
     return bytes;
   } finally {
     source.close?.();
+  }
+}
+
+function allocated(bytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(bytes);
+  } catch (error) {
+    throw new GhostkitError(`there is no memory for this model, which has ${bytes} bytes`, { cause: error });
   }
 }

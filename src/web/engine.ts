@@ -3,6 +3,7 @@ import { haveProbabilities, NO_PROBABILITIES } from '../data/scores.js';
 import { type NamedClass, namedClasses } from '../data/top-classes.js';
 import { IMAGENET, type Preprocessing } from '../data/transform.js';
 import { labelsIn } from '../formats/metadata.js';
+import { printable } from '../formats/text.js';
 import type { CompiledModel } from '../runtime/compiled-model.js';
 import type { KernelVariant } from '../runtime/executor.js';
 import { GhostkitError } from '../tensor/error.js';
@@ -49,14 +50,17 @@ export function inputsByName(input: ModelInput, inputs: ModelFacts['inputs']): N
     const value: Partial<FloatTensor> | Float32Array | null | undefined = named[name];
     // What is missing is told together with what is too many.
     if (value === undefined || value instanceof Float32Array || value?.data instanceof Float32Array) continue;
-    throw new GhostkitError(`input ${name}: needs float32, in a Float32Array`);
+    throw new GhostkitError(`input ${printable(name)}: needs float32, in a Float32Array`);
   }
   return named;
 }
 
 function onlyInput(inputs: ModelFacts['inputs']): string {
   const [name, ...others] = Object.keys(inputs);
-  if (others.length > 0) throw new GhostkitError(`give each input by its name: ${[name, ...others].join(', ')}`);
+  if (others.length > 0)
+    throw new GhostkitError(
+      `give each input by its name: ${[name, ...others].map((each) => printable(each)).join(', ')}`,
+    );
   return name;
 }
 
@@ -88,7 +92,12 @@ export class Engine {
     const { data } = logits;
     if (!haveProbabilities(data)) throw new GhostkitError(NO_PROBABILITIES);
     const run = performance.now() - ready;
-    return { top: namedClasses(data, topK, labels), timing: { prepare: ready - before, run } };
+    const top = namedClasses(data, topK, labels);
+    // One score that is no number leaves no probability.
+    if (Number.isNaN(top[0].probability)) {
+      throw new GhostkitError('the network gives no numbers for it (NaN or infinity); its weights may be damaged');
+    }
+    return { top, timing: { prepare: ready - before, run } };
   }
 
   run(inputs: NamedInputs): Record<string, FloatTensor> {
@@ -114,7 +123,7 @@ export class Engine {
 function factsOf(model: CompiledModel): ModelFacts {
   const { inputs, outputs, metadata, variant, threads, macs } = model;
   const classes = outputs.logits?.at(-1);
-  const [size] = Object.values(inputs)[0].slice(-1);
+  const size = Object.values(inputs)[0].at(-1) ?? IMAGENET.size;
   return {
     labels: classes === undefined ? undefined : labelsIn(metadata, classes),
     preprocessing: preprocessingIn(metadata) ?? { ...IMAGENET, size },

@@ -118,6 +118,62 @@ describe('a compiled file', () => {
     );
   });
 
+  it('has inputs and outputs that can stand beside each other, each with a name of its own', async () => {
+    type Ports = { name: string; shape: number[]; address: number }[];
+    const withOutputs = (change: (outputs: Ports, memory: { total: number }) => Ports) =>
+      outcome(
+        withProgram((program) => {
+          program.outputs = change(program.outputs as Ports, program.memory as { total: number });
+        }),
+      );
+    const times = (n: number, [port]: Ports, shape = port.shape) =>
+      Array.from({ length: n }, (_, i) => ({ ...port, name: `o${i}`, shape }));
+    // A change that is allowed is told by the checksum, which it does not have.
+    expect(await withOutputs((outputs) => times(1000, outputs))).toMatch(/does not have its checksum/);
+    expect(await withOutputs((outputs) => times(1001, outputs))).toMatch(/damaged: it has 1001 inputs or outputs$/);
+    expect(await withOutputs(([a]) => [a, a])).toMatch(/damaged: two of its inputs or outputs are named logits$/);
+    expect(await withOutputs(([a]) => [{ ...a, name: 'a'.repeat(1001) }])).toMatch(/an input or output has no name$/);
+    const lies = /an input or output lies outside its memory$/;
+    expect(await withOutputs(([a]) => [{ ...a, shape: [1, 1, 1, 1, 1, 1, 1, 1, 10] }])).toMatch(lies);
+    // None of them is larger than memory, all of them are.
+    expect(await withOutputs((outputs, { total }) => times(100, outputs, [total >> 6]))).toMatch(lies);
+  });
+
+  it('has names that change no lines and no prototypes', async () => {
+    const named = (name: string) => {
+      const x = graphInput('x', [1, 4]);
+      return loadCompiled(compileGraphToBytes({ inputs: { [name]: x }, outputs: { [name]: ops.relu(x) } }));
+    };
+    const odd = await named('a\u001b\n');
+    const said = 'no input image; the inputs are a\\u{1b}\\u{a}';
+    expect(() => odd.run({ image: new Float32Array(4) })).toThrow(new GhostkitError(said));
+    expect(() => odd.run({})).toThrow(new GhostkitError('input a\\u{1b}\\u{a} is missing'));
+    const proto = await named('__proto__');
+    const outputs = proto.run(Object.fromEntries([['__proto__', new Float32Array(4).fill(2)]]));
+    expect(Object.entries(outputs).map(([name, { data }]) => [name, [...data]])).toEqual([['__proto__', [2, 2, 2, 2]]]);
+  });
+
+  it('has a header of a few MB at most, which is not waited for where it claims more', async () => {
+    const huge = new Uint8Array(2 ** 16);
+    new DataView(huge.buffer).setBigUint64(0, 90_000_000n, true);
+    huge.fill(0x20, 8);
+    let sent = 0;
+    const endless = new ReadableStream({
+      pull(controller) {
+        sent += huge.length;
+        controller.enqueue(huge.slice());
+      },
+    });
+    const fetch = async () => new Response(endless);
+    const said = 'not a valid safetensors file: its header claims 90000000 bytes, the limit is 16777216';
+    await expect(loadCompiled('http://host/model', { fetch })).rejects.toThrow(said);
+    expect(sent).toBeLessThan(2 ** 20);
+    expect(await outcome(huge)).toBe(said);
+    expect(() => compileToBytes(model, { input }, { long: 'a'.repeat(2 ** 24) })).toThrow(
+      /^what a compiled model says of itself takes \d+ bytes, more than 16777216 are not read$/,
+    );
+  });
+
   it('is a result or one line, whatever is done to it', async () => {
     const { dataStart } = readSafetensorsHeader(bytes);
     // Most of the changes where most can go wrong: in the header.

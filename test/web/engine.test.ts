@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createModel } from '../../src/models/registry.js';
 import { compileToBytes } from '../../src/nn/compile.js';
 import { loadCompiledBytes } from '../../src/runtime/compiled-file.js';
@@ -19,6 +19,26 @@ it.each([[[1, 3, 32, 48]], [[2, 3, 32, 32]], [[1, 1, 32, 32]]])(
     engine.close();
   },
 );
+
+it('says that there are no probabilities where a score is no number', async () => {
+  const input = [1, 3, 32, 32];
+  const model = createModel('repghostnet_050', { classes: 4 }).initialize(1);
+  const net = await loadCompiledBytes(compileToBytes(model, { input }));
+  const engine = Engine.of(net);
+  const pixels = { width: 32, height: 32, data: new Uint8ClampedArray(32 * 32 * 4), colorSpace: 'srgb' };
+  vi.stubGlobal('ImageData', function ImageData() {});
+  Object.setPrototypeOf(pixels, ImageData.prototype);
+  expect((await engine.classify(pixels as ImageData, 1)).top[0].label).toMatch(/^class \d$/);
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const scores = vi.spyOn(net, 'run').mockReturnValue({ logits: float32([1, 4], [1, bad, 0, 2]) });
+    await expect(engine.classify(pixels as ImageData, 1)).rejects.toThrow(/^the network gives no numbers for it/);
+    scores.mockReturnValue({ logits: float32([1, 4], [1, Number.NEGATIVE_INFINITY, 0, 2]) });
+    expect((await engine.classify(pixels as ImageData, 1)).top[0].index).toBe(3);
+    scores.mockRestore();
+  }
+  vi.unstubAllGlobals();
+  engine.close();
+});
 
 describe('what run is given', () => {
   const image = new Float32Array(3);
