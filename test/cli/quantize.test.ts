@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCalibration } from '../../src/cli/calibration.js';
 import { IMAGENET } from '../../src/data/transform.js';
+import { createModel } from '../../src/models/registry.js';
 import { encoder, pattern } from '../support/pictures.js';
 import { makeLinkedFolders, makePipe, noPipes } from '../support/special-files.js';
 import { failure, run, writeCheckpoint } from './run.js';
@@ -32,7 +33,8 @@ describe('pictures for calibration', () => {
   const read = async () => {
     let err = '';
     const sink = { write: (text: string) => (err += text) };
-    const tensors = await readCalibration({ out: sink, err: sink }, at('linked'), { ...IMAGENET, size: 32 });
+    const model = createModel('repghostnet_050', { classes: 2 });
+    const tensors = await readCalibration({ out: sink, err: sink }, at('linked'), model, { ...IMAGENET, size: 32 });
     return { shapes: tensors.map(({ shape }) => shape), err };
   };
 
