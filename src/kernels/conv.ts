@@ -56,7 +56,7 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
   const strideR = <usize>arg(p, 22) << 2;
   const activation = arg(p, 25);
   // The sums of a single tap need not be stored in between.
-  const direct = WIDE_SIMD && taps == 1 && arg(p, 21) == 0 && activation <= Activation.Relu;
+  const direct = SIX_ROWS && taps == 1 && arg(p, 21) == 0 && activation <= Activation.Relu;
   const least: f32 = activation == Activation.Relu ? 0 : -Infinity;
   const inner = <usize>channels << 2;
   if (WIDE_SIMD) {
@@ -71,9 +71,8 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
       let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
       let i = 0;
       if (direct && columns == 8) {
-        for (; i + 6 <= count; i += 6, y += 6 * strideY) {
-          tile<6, 2, 2, true>(table + (<usize>i << 2), inner, weights, bytes, bias, 0, 0, y, strideY, least);
-        }
+        i = directTiles<2>(table, count, inner, weights, bias, arg(p, 10) - (panel << 3), y, strideY, least);
+        y += <usize>i * strideY;
       }
       for (; i < count; i += 6) {
         pair(table + (<usize>i << 2), taps, channels, weights, bytes, bias, sums);
@@ -95,9 +94,8 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
     let r: usize = arg(p, 21) == 0 ? 0 : <usize>arg(p, 21) + <usize>row * strideR + offset;
     let i = 0;
     if (direct && columns == 8) {
-      for (; i + 6 <= count; i += 6, y += 6 * strideY) {
-        tile<6, 2, 1, true>(table + (<usize>i << 2), inner, weights, 0, bias, 0, 0, y, strideY, least);
-      }
+      i = directTiles<1>(table, count, inner, weights, bias, arg(p, 10) - (panel << 3), y, strideY, least);
+      y += <usize>i * strideY;
     }
     while (i < count) {
       const left = count - i;
@@ -109,6 +107,38 @@ function block(p: usize, table: usize, sums: usize, row: i32, count: i32, panel:
       if (r != 0) r += <usize>height * strideR;
     }
   }
+}
+
+/**
+ * Rows of a single tap all the way to the output, by `PANELS` of which there are `outputs` and more; returns how many: all but some of less than 25.
+ */
+function directTiles<PANELS extends number>(
+  table: usize, count: i32, inner: usize, weights: usize, bias: usize, outputs: i32, y: usize, strideY: usize, least: f32,
+): i32 {
+  const bytes = inner << 3;
+  // Eight tiles touch the panels behind, if those are as many and whole; else these, again.
+  const next = outputs > 16 * PANELS - 4 ? weights + bytes * PANELS : weights;
+  const end = next + bytes * PANELS;
+  let ahead = next;
+  // Fives, where with them there are no rows left over.
+  const missing = (6 - count % 6) % 6;
+  const sixes = 5 * missing <= count ? count - 5 * missing : count - 5;
+  let i = 0;
+  while (i + 5 <= count) {
+    const pointers = table + (<usize>i << 2);
+    let height = 5;
+    if (i < sixes) {
+      tile<6, 2, PANELS, true>(pointers, inner, weights, bytes, bias, ahead, 0, y, strideY, least);
+      height = 6;
+    } else {
+      tile<5, 2, PANELS, true>(pointers, inner, weights, bytes, bias, ahead, 0, y, strideY, least);
+    }
+    i += height;
+    y += <usize>height * strideY;
+    ahead += inner * PANELS;
+    if (ahead >= end) ahead = next;
+  }
+  return i;
 }
 
 /** The sums of one tile over all taps. */
