@@ -88,6 +88,7 @@ function windows<COPIED extends boolean>(p: usize, table: usize, row: i32, count
   const reachX = (kernelWidth - 1) * dilationX;
   // Without gaps between pixels a row of the window is one run.
   const dense = COPIED && <usize>pixel == bytes && dilationX == 1;
+  const runBytes = bytes * <usize>kernelWidth;
   let image = row / (outHeight * outWidth);
   let oy = row / outWidth - image * outHeight;
   let ox = row % outWidth;
@@ -100,18 +101,17 @@ function windows<COPIED extends boolean>(p: usize, table: usize, row: i32, count
     const inside = !COPIED && top >= 0 && left >= 0 && top + reachY < height && left + reachX < width;
     const run = dense && left >= 0 && left + kernelWidth <= width;
     if (COPIED) store<u32>(slot, <u32>y);
-    for (let ky = 0; ky < kernelHeight; ky++, line += stepY) {
+    let ky = 0;
+    if (COPIED && run && top >= 0 && top + reachY < height) {
+      y = copyRuns(line, stepY, runBytes, kernelHeight, y);
+      ky = kernelHeight;
+    }
+    for (; ky < kernelHeight; ky++, line += stepY) {
       const iy = top + ky * dilationY;
       const lineInside = iy >= 0 && iy < height;
       let source = line;
       if (COPIED && run && lineInside) {
-        for (const end = y + bytes * <usize>kernelWidth; ; y += 16, source += 16) {
-          v128.store(y, v128.load(source));
-          if (y + 16 >= end) {
-            y = end;
-            break;
-          }
-        }
+        y = copyRuns(source, 0, runBytes, 1, y);
         continue;
       }
       for (let kx = 0; kx < kernelWidth; kx++, source += stepX) {
@@ -136,6 +136,23 @@ function windows<COPIED extends boolean>(p: usize, table: usize, row: i32, count
       }
     }
   }
+}
+
+/** Copies `rows` runs of `bytes`, `step` apart, in whole vectors, one behind the other to `y`; returns where they end. */
+// @ts-expect-error: decorator
+@inline
+function copyRuns(source: usize, step: usize, bytes: usize, rows: i32, y: usize): usize {
+  // Three pixels of three channels: nothing to decide in between.
+  if (bytes > 32 && bytes <= 48) {
+    for (; rows > 0; rows--, source += step, y += bytes) {
+      unroll: for (let i = 0; i < 3; i++) v128.store(y, v128.load(source, 16 * i), 16 * i);
+    }
+    return y;
+  }
+  for (; rows > 0; rows--, source += step, y += bytes) {
+    for (let at: usize = 0; at < bytes; at += 16) v128.store(y + at, v128.load(source + at));
+  }
+  return y;
 }
 
 function scaleRow(x: usize, scale: usize, y: usize, channels: i32): void {

@@ -3,7 +3,8 @@ import { GhostkitError } from '../tensor/error.js';
 import { checkProgram } from './check-program.js';
 import { Checksum, type CompiledHeader, MAX_HEADER_BYTES, parseCompiled } from './compiled-format.js';
 import { CompiledModel } from './compiled-model.js';
-import { Executor, type FreshMemory, preloadKernels, usableThreads } from './executor.js';
+import { openSource } from './compiled-source.js';
+import { Executor, type FreshMemory, type Kernels, preloadKernels, usableThreads } from './executor.js';
 import { imageBytes } from './program.js';
 
 export interface LoadOptions {
@@ -48,7 +49,6 @@ export async function loadCompiled(
   if (source instanceof Uint8Array) return loadCompiledBytes(source, options);
   // Asked for at once, to arrive beside the model.
   void preloadKernels({ threads: usableThreads(options.threads ?? 1), relaxed: options.relaxed });
-  const { openSource } = await import('./compiled-source.js');
   let opened: CompiledSource | undefined;
   try {
     opened = await openSource(source, options);
@@ -90,10 +90,27 @@ async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<C
   const fill = async (fresh: FreshMemory) => {
     const sum = new Checksum().addText(header.text);
     const scratch = program.address + imageBytes(program);
-    await readRegions(header, source, options, fresh.memory, (at, bytes, wide) => {
-      addTo(sum, fresh, at, bytes, scratch);
-      if (wide !== undefined) fresh.kernels.widen(at, wide, bytes / 2);
+    // Pieces may be there before the kernels.
+    let kernels: Kernels | undefined;
+    const pieces: Piece[] = [];
+    const work = (ready: Kernels) => {
+      for (const { at, bytes, wide } of pieces.splice(0)) {
+        addTo(sum, fresh.memory, ready, at, bytes, scratch);
+        if (wide !== undefined) ready.widen(at, wide, bytes / 2);
+      }
+    };
+    const noted = fresh.kernels.then(
+      (ready) => {
+        kernels = ready;
+      },
+      () => {},
+    );
+    await readRegions(header, source, options, fresh.memory, (piece) => {
+      pieces.push(piece);
+      if (kernels) work(kernels);
     });
+    await noted;
+    work(await fresh.kernels);
     if (sum.digest() !== header.checksum) {
       throw new GhostkitError('this compiled model is damaged: it does not have its checksum; get it again');
     }
@@ -111,7 +128,8 @@ async function loadFrom(source: CompiledSource, options: LoadOptions): Promise<C
 /** Adds memory to a checksum; `scratch` is a place for it that nobody uses yet. */
 function addTo(
   { lanes }: Checksum,
-  { memory, kernels }: FreshMemory,
+  memory: WebAssembly.Memory,
+  kernels: Kernels,
   at: number,
   bytes: number,
   scratch: number,
@@ -126,13 +144,20 @@ function addTo(
 /** How much is read at once: what is done with it finds it in the processor's cache, and more arrives meanwhile. A multiple of 32. */
 const PIECE = 1 << 18;
 
-/** Reads every region to its place in memory; `done` is told where each piece stands and, where it has to be widened, to where. */
+/** Some bytes that have come to their place in memory; `wide`: where they become twice as many, if they are float16. */
+interface Piece {
+  readonly at: number;
+  readonly bytes: number;
+  readonly wide?: number;
+}
+
+/** Reads every region to its place in memory; `done` is told of each piece. */
 async function readRegions(
   { regions, dataStart, total }: ReturnType<typeof readCompiledHeader>,
   source: CompiledSource,
   { onProgress, signal }: LoadOptions,
   { buffer }: WebAssembly.Memory,
-  done: (at: number, bytes: number, wide?: number) => void,
+  done: (piece: Piece) => void,
 ): Promise<void> {
   let loaded = dataStart;
   onProgress?.({ loaded, total });
@@ -145,7 +170,7 @@ async function readRegions(
       const got = await source.read(into, dataStart + from + offset);
       loaded += got;
       if (got < into.length) throw cutOff(loaded, total);
-      done(start + offset, into.length, stored < bytes ? address + 2 * offset : undefined);
+      done({ at: start + offset, bytes: into.length, wide: stored < bytes ? address + 2 * offset : undefined });
       onProgress?.({ loaded, total });
     }
   }

@@ -31,10 +31,10 @@ export interface Kernels {
   widen(from: number, to: number, count: number): void;
 }
 
-/** Where an {@link Executor} is made ready: its fresh memory, and the kernels over it. */
+/** Where an {@link Executor} is made ready: its fresh memory, and the kernels over it, which may still be on their way. */
 export interface FreshMemory {
   readonly memory: WebAssembly.Memory;
-  readonly kernels: Kernels;
+  readonly kernels: Promise<Kernels>;
 }
 
 const PAGE = 65536;
@@ -140,9 +140,9 @@ export class Executor {
     }
     const variant = await variantFor({ threads, relaxed });
     const memory = allocate(program.memory.total, threads > 1);
-    const module = await loadKernels(fileOf(variant, program.training));
-    const kernels = (await instantiate(module, memory)) as unknown as Kernels;
-    await fill({ memory, kernels });
+    const loading = loadKernels(fileOf(variant, program.training));
+    const instance = loading.then((module) => instantiate(module, memory) as unknown as Promise<Kernels>);
+    const [module, kernels] = await Promise.all([loading, instance, fill({ memory, kernels: instance })]);
     const helpers = Array.from({ length: threads - 1 }, (_, i) =>
       startThread({ module, memory, sync: SYNC_ADDRESS, tid: i + 1, threads }),
     );

@@ -112,20 +112,24 @@ const simdProbe = Uint8Array.of(
 /** What was seen to be there is not asked for again: looking takes half a millisecond of a page's start. */
 const seen = { simd: false, relaxed: false };
 
-/** Throws a {@link GhostkitError} where WebAssembly or its SIMD is missing. */
-export function requireSimd(): void {
-  seen.simd ||= typeof WebAssembly === 'object' && WebAssembly.validate(simdProbe);
-  if (seen.simd) return;
-  throw new GhostkitError(
-    'there is no WebAssembly SIMD here; it is in Chrome and Edge from 91, Firefox from 89, Safari from 16.4',
-  );
-}
-
 /** A module whose validation asks for `i8x16.relaxed_swizzle`. */
 const relaxedProbe = Uint8Array.of(
   ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
   ...[10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
 );
+
+/** Throws a {@link GhostkitError} where WebAssembly or its SIMD is missing. */
+export function requireSimd(): void {
+  if (typeof WebAssembly === 'object') {
+    // Mostly both are there, and one look is enough.
+    seen.relaxed ||= WebAssembly.validate(relaxedProbe);
+    seen.simd ||= seen.relaxed || WebAssembly.validate(simdProbe);
+  }
+  if (seen.simd) return;
+  throw new GhostkitError(
+    'there is no WebAssembly SIMD here; it is in Chrome and Edge from 91, Firefox from 89, Safari from 16.4',
+  );
+}
 
 /** Whether relaxed SIMD is there. Node 20 has it behind a flag of V8, which is switched on for it. */
 export async function hasRelaxedSimd(): Promise<boolean> {
