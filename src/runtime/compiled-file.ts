@@ -47,11 +47,13 @@ export async function loadCompiled(
   options: LoadOptions = {},
 ): Promise<CompiledModel> {
   if (source instanceof Uint8Array) return loadCompiledBytes(source, options);
-  // Asked for at once, to arrive beside the model.
-  void preloadKernels({ threads: usableThreads(options.threads ?? 1), relaxed: options.relaxed });
+  const threads = usableThreads(options.threads ?? 1);
+  // Before anything else: it takes the longest. The kernels arrive beside it.
+  const opening = openSource(source, options);
+  void preloadKernels({ threads, relaxed: options.relaxed });
   let opened: CompiledSource | undefined;
   try {
-    opened = await openSource(source, options);
+    opened = await opening;
     return await loadFrom(opened, options);
   } catch (error) {
     if (error instanceof GhostkitError)

@@ -2,7 +2,7 @@ import { messageOf } from '../formats/text.js';
 import { GhostkitError } from '../tensor/error.js';
 import type { CompiledSource, LoadOptions } from './compiled-file.js';
 import { MAX_HEADER_BYTES } from './compiled-format.js';
-import { openFile } from './platform.js';
+import { isFile, openFile } from './platform.js';
 
 /** Enough for the header of most models; a longer one is read again. */
 const HEAD_BYTES = 65536;
@@ -18,8 +18,8 @@ type Asked = Pick<LoadOptions, 'signal' | 'fetch'>;
 
 /** Opens a compiled model: a path or file URL in Node, anything that `fetch` takes elsewhere. */
 export async function openSource(source: string | URL, options: Asked = {}): Promise<CompiledSource> {
+  if (!isFile(source)) return fetchSource(source, options);
   const file = await openFile(source);
-  if (!file) return fetchSource(source, options);
   let head = file.read(HEAD_BYTES);
   const end = headerEnd(head);
   if (end > head.length && end <= file.size) head = file.read(end);

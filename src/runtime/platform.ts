@@ -54,17 +54,21 @@ export interface OpenFile {
   close(): void;
 }
 
-/** Opens a file in Node; undefined for what has to be fetched. */
-export async function openFile(source: string | URL): Promise<OpenFile | undefined> {
-  // Any other scheme in a string is a part of a file's name; a drive is one of Windows.
-  const scheme = source instanceof URL ? source.protocol : /^(file|https?):/i.exec(source)?.[0].toLowerCase();
-  if (!isNode || (scheme && scheme !== 'file:')) return undefined;
+/** Any other scheme in a string is a part of a file's name; a drive is one of Windows. */
+const schemeOf = (source: string | URL) =>
+  source instanceof URL ? source.protocol : /^(file|https?):/i.exec(source)?.[0].toLowerCase();
+
+/** Whether a source is a file, which can be opened; anything else has to be fetched. */
+export const isFile = (source: string | URL) => isNode && (schemeOf(source) ?? 'file:') === 'file:';
+
+/** Opens a file in Node. */
+export async function openFile(source: string | URL): Promise<OpenFile> {
   const fs = await node<typeof import('node:fs')>('fs');
   let descriptor: number;
   try {
     // Opening a pipe would wait for somebody who writes to it, but for this flag, which Windows has not.
     const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
-    descriptor = fs.openSync(scheme ? new URL(source) : source, flags);
+    descriptor = fs.openSync(schemeOf(source) ? new URL(source) : source, flags);
   } catch (error) {
     throw new GhostkitError(fileReason(error));
   }

@@ -77,7 +77,8 @@ export async function load(url: string | URL, options: WebLoadOptions = {}): Pro
     signal,
     cache = false,
   } = options;
-  requireSimd();
+  // Without a worker it is asked for while the model is on its way.
+  if (worker) requireSimd();
   signal?.throwIfAborted();
   const address = addressOf(url);
   const settings = { ...options, threads: usableThreads(threads) };
